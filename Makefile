@@ -1,0 +1,65 @@
+# Every target makes its own environment: only Python >= 3.11 and make are needed.
+# PYTHON=python3.13 make test   runs on another interpreter (use its own VENV too).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+export MLFLOW_DISABLE_TELEMETRY = true
+export DVC_NO_ANALYTICS = true
+export OMP_NUM_THREADS ?= 1
+# Stages are run as "python -m pipeline": that has to be the environment's python.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help env demo study results test smoke check fix lock clean
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+env: $(VENV)/.installed  ## the environment, at the exact versions of requirements.lock
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+ifneq ($(UV),)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+else
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+endif
+	@touch $@
+
+demo: env  ## the whole pipeline on the simulated study: report, MLflow store, predictions
+	$(BIN)/dvc repro
+	@$(BIN)/python -m pipeline where
+
+study: env  ## the whole pipeline on a real study: make study NAME=peep
+	$(BIN)/dvc exp run -S study.name=$(NAME)
+	@$(BIN)/python -m pipeline where
+
+results: env  ## every study the machine holds, as the README's results table
+	$(BIN)/python -m pipeline results
+
+test: env  ## all tests and doctests
+	$(BIN)/python -m pytest -q
+
+smoke: env  ## a small study end to end: for another interpreter (PYTHON=, VENV=)
+	$(BIN)/python -m pytest -q tests/stages/test_pipeline.py tests/unit/test_models_scorers.py
+
+check: env  ## style, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: env  ## what can be mended by machine
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:  ## new exact versions: needs uv; records no index address
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --upgrade --extra dev --quiet pyproject.toml -o requirements.lock
+
+clean:  ## outputs and environment
+	rm -rf outputs $(VENV)
