@@ -1,0 +1,103 @@
+"""Measures of pain and pain sensitivity: their units, plausible ranges and direction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+# Exact by definition: 1 kgf = 9.80665 N, 1 lbf = 4.4482216152605 N, 1 in = 2.54 cm.
+# A bare force (N, kgf, lbf) is read as pressed through the usual 1 cm2 tip.
+KPA_PER_UNIT: Mapping[str, float] = MappingProxyType(
+    {
+        "kPa": 1.0,
+        "kgf/cm2": 98.0665,
+        "kg/cm2": 98.0665,
+        "N/cm2": 10.0,
+        "N": 10.0,
+        "kgf": 98.0665,
+        "lbf": 44.482216152605,
+        "lbf/in2": 6.894757293168,
+        "bar": 100.0,
+        "mmHg": 0.133322387415,
+        "Pa": 0.001,
+    }
+)
+IDENTITY: Mapping[str, tuple[float, float]] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One kind of measurement.
+
+    ``units`` maps an accepted unit to (factor, offset): canonical = factor * value + offset.
+    ``less_pain`` is +1 where a higher value means less pain (a threshold), -1 where it means
+    more (a rating), 0 where it is no pain outcome. ``low``/``high`` bound plausible canonical
+    values, ``typical`` the span in which the median of a whole table is expected.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    typical: tuple[float, float]
+    less_pain: int
+    primary_scale: str
+    units: Mapping[str, tuple[float, float]] = field(default_factory=lambda: IDENTITY)
+
+    def conversion(self, unit: str) -> tuple[float, float] | None:
+        """Return (factor, offset) from ``unit`` to the canonical unit, or None if unknown."""
+        if unit == self.unit:
+            return (1.0, 0.0)
+        return self.units.get(unit)
+
+
+_PRESSURE = MappingProxyType({u: (f, 0.0) for u, f in KPA_PER_UNIT.items()})
+_RATING_100 = MappingProxyType({"0-10": (10.0, 0.0), "mm": (1.0, 0.0), "1-101": (1.0, -1.0)})
+_RATING_10 = MappingProxyType({"0-100": (0.1, 0.0), "mm": (0.1, 0.0)})
+
+# Ranges are plausibility limits, not norms: 20 kPa is 0.2 kgf/cm2, 2000 kPa is beyond the
+# cut-off of every hand-held algometer. Cuff pressures are another scale (evidence D7) and
+# have a measure of their own.
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {
+        m.name: m
+        for m in (
+            Measure("ppt", "kPa", 20, 2000, (100, 900), +1, "log_ratio", _PRESSURE),
+            Measure("cuff_ppt", "kPa", 1, 120, (5, 70), +1, "log_ratio", _PRESSURE),
+            Measure("pressure_tolerance", "kPa", 20, 3000, (150, 1500), +1, "log_ratio", _PRESSURE),
+            Measure(
+                "heat_threshold",
+                "degC",
+                30,
+                55,
+                (38, 50),
+                +1,
+                "absolute",
+                MappingProxyType({"degF": (5 / 9, -160 / 9)}),
+            ),
+            Measure("pain_rating_heat", "0-100", 0, 100, (5, 90), -1, "absolute", _RATING_100),
+            Measure("pain_rating_pressure", "0-100", 0, 100, (5, 90), -1, "absolute", _RATING_100),
+            Measure("pain_nrs", "0-10", 0, 10, (0, 9), -1, "absolute", _RATING_10),
+            Measure("rpe", "6-20", 6, 20, (8, 18), 0, "absolute"),
+            Measure("exercise_work", "W*s", 0, 1e7, (0, 1e7), 0, "absolute"),
+        )
+    }
+)
+
+
+def likely_unit(measure: Measure, declared: str, median: float) -> str | None:
+    """Name the unit in which a median value would be typical of the measure, if there is one.
+
+    Examples
+    --------
+    A pressure pain threshold of 4 declared in kPa was most likely read in kgf/cm2:
+
+    >>> likely_unit(MEASURES["ppt"], "kPa", 4.0)
+    'kgf/cm2'
+    """
+    low, high = measure.typical
+    for unit, (factor, offset) in measure.units.items():
+        if unit != declared and low <= factor * median + offset <= high:
+            return unit
+    return None
