@@ -1,0 +1,85 @@
+"""Every feature family, and the one function that makes features from cases.
+
+Training and prediction both call :func:`build_features`; there is no second way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from features.columns import CASES
+from features.condition import CONDITION
+from features.exercise import EXERCISE
+from features.modulation import MODULATION
+from features.person import PERSON
+from features.questionnaires import QUESTIONNAIRES
+from features.reference import load_reference
+from features.spec import Builder, FeatureSpec
+
+BUILDERS: Mapping[str, Builder] = {
+    b.name: b for b in (PERSON, CONDITION, QUESTIONNAIRES, MODULATION, EXERCISE)
+}
+SPECS: tuple[FeatureSpec, ...] = tuple(s for b in BUILDERS.values() for s in b.specs)
+
+
+def build_features(cases: pd.DataFrame) -> pd.DataFrame:
+    """Build every feature from checked cases.
+
+    Parameters
+    ----------
+    cases : DataFrame of shape (n_rows, any)
+        As returned by :func:`features.contract.check_cases`; columns the study does not have
+        may be absent.
+
+    Returns
+    -------
+    DataFrame of shape (n_rows, n_features), float64, index of ``cases``
+        The columns of ``SPECS`` in their order; NaN = missing. A row's features depend on that
+        row alone.
+
+    Raises
+    ------
+    RuntimeError
+        If a builder returns other columns than it declares (a defect of the builder).
+    """
+    columns: dict[str, np.ndarray] = {}
+    for builder in BUILDERS.values():
+        built = builder.build(cases)
+        declared = [s.name for s in builder.specs]
+        if sorted(built) != sorted(declared):
+            raise RuntimeError(
+                f"builder '{builder.name}': declared and built columns differ: "
+                f"{sorted(set(built) ^ set(declared))}"
+            )
+        columns.update({name: built[name] for name in declared})
+    return pd.DataFrame(columns, index=cases.index)
+
+
+def contract_parts() -> dict[str, str]:
+    """Return a SHA-256 per part of what turns a table into features.
+
+    Two programs with equal parts read cases alike and declare the same features. Where a
+    bundle's parts differ from the program's, the names tell what changed.
+    """
+    parts: dict[str, object] = {
+        **{f"column {c.name}": asdict(c) for c in CASES},
+        **{f"feature {s.name}": asdict(s) for s in SPECS},
+        "seeds/instruments.toml": load_reference("instruments.toml"),
+        "seeds/exercise_intensity.toml": load_reference("exercise_intensity.toml"),
+    }
+    return {name: _sha256(content) for name, content in parts.items()}
+
+
+def contract_hash(parts: Mapping[str, str] | None = None) -> str:
+    """SHA-256 over :func:`contract_parts`."""
+    return _sha256(dict(contract_parts() if parts is None else parts))
+
+
+def _sha256(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

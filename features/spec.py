@@ -1,0 +1,80 @@
+"""What a feature is, and how builders read the columns of cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.columns import CASES_BY_NAME, KnownAt
+
+Vector = npt.NDArray[np.float64]
+Family = Literal["person", "condition", "psychosocial", "modulation", "sensitivity", "exercise"]
+# What a feature may be used for besides a full model: the comparators of the ladder.
+Role = Literal["stratum", "baseline", "predictor"]
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """One output column of :func:`features.build.build_features`.
+
+    ``sources`` are the columns of ``cases`` it is made from; it is known when the last of them
+    is. ``role`` places it in the ladder: ``stratum`` (condition and exercise), ``baseline``
+    (pain and sensitivity before the bout) or ``predictor``.
+    """
+
+    name: str
+    family: Family
+    unit: str
+    sources: tuple[str, ...]
+    description: str
+    role: Role = "predictor"
+    known_at: KnownAt = "baseline"
+
+
+@dataclass(frozen=True)
+class Builder:
+    """One feature family: a pure function from checked cases to its columns."""
+
+    name: str
+    specs: tuple[FeatureSpec, ...]
+    build: Callable[[pd.DataFrame], Mapping[str, Vector]]
+
+
+def numbers(cases: pd.DataFrame, column: str) -> Vector:
+    """Return a numeric column as float64; all NaN where the study does not have it.
+
+    Raises
+    ------
+    KeyError
+        If the contract does not know the column: a builder's spelling mistake, not the user's.
+    """
+    if column not in CASES_BY_NAME:
+        raise KeyError(column)
+    if column not in cases.columns:
+        return np.full(len(cases), np.nan)
+    return cases[column].to_numpy(dtype=np.float64)
+
+
+def indicators(cases: pd.DataFrame, column: str) -> dict[str, Vector]:
+    """Return ``<column>_<level>`` as 0/1 for every level of a category; NaN where it is missing."""
+    levels = CASES_BY_NAME[column].levels
+    if column not in cases.columns:
+        return {f"{column}_{level}": np.full(len(cases), np.nan) for level in levels}
+    codes = pd.Categorical(cases[column], categories=list(levels)).codes
+    missing = codes < 0
+    return {
+        f"{column}_{level}": np.where(missing, np.nan, (codes == i).astype(np.float64))
+        for i, level in enumerate(levels)
+    }
+
+
+def log_ratio(numerator: Vector, denominator: Vector) -> Vector:
+    """ln(numerator / denominator); NaN where either is missing or not positive."""
+    usable = (numerator > 0) & (denominator > 0)
+    safe = np.where(usable, numerator, 1.0) / np.where(usable, denominator, 1.0)
+    return np.where(usable, np.log(safe), np.nan)
