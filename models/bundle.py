@@ -1,0 +1,245 @@
+"""The artefact: a folder of JSON (and one native booster), hash-checked, never unpickled.
+
+::
+
+    bundle/
+      manifest.json   SHA-256 of every other file
+      bundle.json     target, contract, feature specs, training ranges, versions, record
+      scorer.json     what the model has learnt
+      booster.ubj     boosted trees only
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.errors import BundleError
+from models.scorers import SCORERS, BoostedScorer, Contributions, Scorer
+
+FORMAT = 1
+Vector = npt.NDArray[np.float64]
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model ready to predict, and everything needed to trust it.
+
+    Attributes
+    ----------
+    target : str
+        What is predicted: response, hyperalgesia or flare.
+    candidate : str
+        The rung of the ladder.
+    scorer : Scorer
+    features : tuple of dict
+        Specification of every feature of the table the model was trained on, in order.
+    contract : dict of str to str
+        Hash of every part of the contract the features were built under.
+    training : dict
+        Persons, rows, events; per feature its range and share of missing values; a few probe
+        rows with their predictions.
+    record : dict
+        Study, endpoint, data and split hashes, versions, git commit: where the model is from.
+    """
+
+    target: str
+    candidate: str
+    scorer: Scorer
+    features: tuple[dict[str, Any], ...]
+    contract: dict[str, str]
+    training: dict[str, Any]
+    record: dict[str, Any]
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Return the columns a feature table must have."""
+        return tuple(f["name"] for f in self.features)
+
+    def predict(self, features: pd.DataFrame) -> Vector:
+        """Probability of the target.
+
+        Parameters
+        ----------
+        features : DataFrame of shape (n_rows, n_features)
+            As built by the program the bundle was made with.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), in [0, 1]
+
+        Raises
+        ------
+        BundleError
+            If a column is missing.
+        """
+        self._check_columns(features)
+        return self.scorer.probability(features)
+
+    def explain(self, features: pd.DataFrame) -> Contributions:
+        """Contributions on the log-odds scale; see :class:`models.scorers.Contributions`."""
+        self._check_columns(features)
+        return self.scorer.contributions(features)
+
+    def _check_columns(self, features: pd.DataFrame) -> None:
+        missing = [n for n in self.feature_names if n not in features.columns]
+        if missing:
+            raise BundleError(
+                f"features: expected the {len(self.features)} columns of the bundle, "
+                f"found none of these: {', '.join(missing[:5])}."
+            )
+
+    def check_contract(self, running: Mapping[str, str]) -> None:
+        """Refuse to predict under another contract, and spell the difference out.
+
+        Raises
+        ------
+        BundleError
+            If the running program reads tables or declares features differently.
+        """
+        if dict(running) == self.contract:
+            return
+        added = [f"+ {n}" for n in sorted(set(running) - set(self.contract))]
+        gone = [f"- {n}" for n in sorted(set(self.contract) - set(running))]
+        changed = [
+            f"~ {n}"
+            for n in sorted(set(running) & set(self.contract))
+            if running[n] != self.contract[n]
+        ]
+        commit = self.record.get("git_commit") or "unknown"
+        raise BundleError(
+            f"bundle for {self.target}: was made under another contract (git {commit}) than this "
+            f"program's. Predict with that version, or train again. Differences: "
+            f"{', '.join(added + gone + changed)}."
+        )
+
+
+def to_files(bundle: Bundle) -> dict[str, bytes]:
+    """Return the content of a bundle's files by name; the same bundle gives the same bytes."""
+    scorer = {f.name: getattr(bundle.scorer, f.name) for f in fields(bundle.scorer)}
+    files: dict[str, bytes] = {}
+    if isinstance(bundle.scorer, BoostedScorer):
+        files["booster.ubj"] = scorer.pop("ubj")
+    files["scorer.json"] = _json({"kind": bundle.scorer.kind, **scorer})
+    files["bundle.json"] = _json(
+        {
+            "format": FORMAT,
+            "target": bundle.target,
+            "candidate": bundle.candidate,
+            "features": list(bundle.features),
+            "contract": bundle.contract,
+            "training": bundle.training,
+            "record": bundle.record,
+        }
+    )
+    files["manifest.json"] = _json({n: hashlib.sha256(c).hexdigest() for n, c in files.items()})
+    return files
+
+
+def from_files(files: Files, where: str) -> Bundle:
+    """Read what :func:`to_files` made, checking every hash first.
+
+    Parameters
+    ----------
+    files : mapping of file name to content
+    where : str
+        The bundle's place, for messages.
+
+    Raises
+    ------
+    BundleError
+        For a missing, altered or unexpected file, or an unknown format.
+    """
+    _check_manifest(files, where)
+    try:
+        content = json.loads(files["bundle.json"])
+        if content["format"] != FORMAT:
+            raise BundleError(
+                f"{where}: expected bundle format {FORMAT}, found {content['format']}."
+            )
+        return Bundle(
+            content["target"],
+            content["candidate"],
+            _scorer(files),
+            tuple(content["features"]),
+            content["contract"],
+            content["training"],
+            content["record"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{where}: not a readable bundle ({type(error).__name__}).") from None
+
+
+def _check_manifest(files: Files, where: str) -> None:
+    if "manifest.json" not in files:
+        raise BundleError(f"{where}: expected a bundle folder, found no manifest.json in it.")
+    try:
+        manifest = json.loads(files["manifest.json"])
+        named = {str(name): str(digest) for name, digest in manifest.items()}
+    except (ValueError, AttributeError):
+        raise BundleError(f"{where}: manifest.json is not a JSON object.") from None
+    if any(len(PurePosixPath(name).parts) != 1 for name in named):
+        raise BundleError(f"{where}: manifest.json names files outside the bundle.")
+    present = {n for n in files if n != "manifest.json"}
+    altered = [n for n in named if n in files and hashlib.sha256(files[n]).hexdigest() != named[n]]
+    faults = [
+        *(f"{n} is missing" for n in sorted(set(named) - present)),
+        *(f"{n} is not in the manifest" for n in sorted(present - set(named))),
+        *(f"{n} was altered" for n in altered),
+    ]
+    if faults:
+        raise BundleError(f"{where}: the bundle is damaged: {', '.join(faults)}.")
+
+
+def _scorer(files: Files) -> Scorer:
+    content = json.loads(files["scorer.json"])
+    kind: Callable[..., Scorer] = SCORERS[content.pop("kind")]
+    if kind is BoostedScorer:
+        content["ubj"] = files["booster.ubj"]
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def describe_training(
+    features: pd.DataFrame, y: Vector, persons: npt.NDArray[Any]
+) -> dict[str, Any]:
+    """Record who a model was trained on: counts, and each feature's range and missingness.
+
+    Ranges are the 1st and 99th percentiles, so that no single person's value is published.
+    """
+    ranges = {}
+    for name in features.columns:
+        known = features[name].dropna().to_numpy()
+        low, high = np.quantile(known, [0.01, 0.99]) if len(known) else (None, None)
+        ranges[name] = {
+            "low": None if low is None else float(low),
+            "high": None if high is None else float(high),
+            "missing": float(features[name].isna().mean()),
+        }
+    return {
+        "n_rows": len(features),
+        "n_participants": len(np.unique(persons)),
+        "n_events": int(y.sum()),
+        "features": ranges,
+        "absent": [n for n, r in ranges.items() if r["missing"] == 1.0],
+    }
+
+
+def spec_dict(spec: Any) -> dict[str, Any]:
+    """Return a dataclass as plain JSON content."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(spec)))
+    return plain

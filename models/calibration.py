@@ -1,0 +1,96 @@
+"""Agreement of predicted risks with what happened: intercept, slope, calibration in the large."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
+MAX_STEPS = 50
+TOLERANCE = 1e-10
+
+
+def logit(risk: Vector) -> Vector:
+    """ln(p / (1 - p)); infinite at 0 and 1."""
+    with np.errstate(divide="ignore"):
+        return np.log(risk) - np.log1p(-risk)
+
+
+def recalibrate(y: Vector, log_odds: Vector, weights: Matrix) -> tuple[Vector, Vector]:
+    """Logistic recalibration of y on the log-odds, intercept and slope fitted together.
+
+    Maximum likelihood by Newton's method, for many weightings of the same rows at once (the
+    bootstrap). Where there is no finite maximum - one class only, log-odds that do not vary or
+    that separate the classes - both are NaN.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,), 0/1
+    log_odds : ndarray of shape (n_rows,), finite
+    weights : ndarray of shape (n_weightings, n_rows), >= 0
+
+    Returns
+    -------
+    intercept, slope : ndarray of shape (n_weightings,)
+
+    References
+    ----------
+    .. [Cox1958] Two further applications of a model for binary regression. Biometrika 45:562.
+    """
+    center = float(np.mean(log_odds))
+    x = log_odds - center
+    total = weights.sum(axis=1)
+    rate = np.clip((weights @ y) / total, 1e-9, 1 - 1e-9)
+    a, b = logit(rate), np.zeros(len(weights))
+    done = np.zeros(len(weights), dtype=bool)
+    for _ in range(MAX_STEPS):
+        step_a, step_b, ok = _newton_step(y, x, weights, a, b)
+        a, b = a + np.where(ok, step_a, 0.0), b + np.where(ok, step_b, 0.0)
+        done = ok & (np.abs(step_a) < TOLERANCE) & (np.abs(step_b) < TOLERANCE)
+        if (done | ~ok).all():
+            break
+    # A slope this steep on this spread is a separation on its way to infinity.
+    runaway = np.abs(b) * (np.ptp(x) if len(x) else 0.0) > 500
+    bad = ~done | runaway
+    return np.where(bad, np.nan, a - b * center), np.where(bad, np.nan, b)
+
+
+def _newton_step(
+    y: Vector, x: Vector, weights: Matrix, a: Vector, b: Vector
+) -> tuple[Vector, Vector, npt.NDArray[np.bool_]]:
+    with np.errstate(over="ignore"):
+        p = 1.0 / (1.0 + np.exp(-(a[:, None] + b[:, None] * x)))
+    residual = weights * (y - p)
+    curvature = weights * p * (1.0 - p)
+    g0, g1 = residual.sum(axis=1), residual @ x
+    h00, h01, h11 = curvature.sum(axis=1), curvature @ x, curvature @ (x * x)
+    determinant = h00 * h11 - h01 * h01
+    ok = determinant > 1e-12 * np.maximum(h00 * h11, 1e-300)
+    safe = np.where(ok, determinant, 1.0)
+    step_a = np.clip((h11 * g0 - h01 * g1) / safe, -5, 5)
+    step_b = np.clip((h00 * g1 - h01 * g0) / safe, -5, 5)
+    return step_a, step_b, ok
+
+
+def calibration_in_the_large(y: Vector, log_odds: Vector, weights: Matrix) -> Vector:
+    """Intercept of the recalibration with the slope held at 1, per weighting; NaN with one class.
+
+    Parameters
+    ----------
+    y, log_odds, weights
+        As in :func:`recalibrate`.
+    """
+    total = weights.sum(axis=1)
+    rate = (weights @ y) / total
+    a = np.zeros(len(weights))
+    for _ in range(MAX_STEPS):
+        with np.errstate(over="ignore"):
+            p = 1.0 / (1.0 + np.exp(-(a[:, None] + log_odds)))
+        gradient = (weights * (y - p)).sum(axis=1)
+        curvature = (weights * p * (1.0 - p)).sum(axis=1)
+        step = np.clip(gradient / np.maximum(curvature, 1e-300), -5, 5)
+        a = a + step
+        if np.nanmax(np.abs(step)) < TOLERANCE:
+            break
+    return np.where((rate > 0) & (rate < 1), a, np.nan)

@@ -1,0 +1,66 @@
+"""Why a prediction: exact additive contributions on the log-odds scale, and their summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.scorers import Contributions
+
+# XGBoost sums its contributions in float32.
+ADDITIVITY_TOLERANCE = 1e-4
+
+
+def check_additivity(contributions: Contributions, log_odds: npt.NDArray[np.float64]) -> float:
+    """Return the largest gap between baseline + contributions and the model's log-odds.
+
+    Raises
+    ------
+    ArithmeticError
+        If a row does not add up within float32 precision: the explanation would be of
+        another model.
+    """
+    total = contributions.baseline + contributions.values.sum(axis=1)
+    gap = float(np.max(np.abs(total - log_odds))) if len(log_odds) else 0.0
+    if not gap <= ADDITIVITY_TOLERANCE * max(1.0, float(np.max(np.abs(log_odds), initial=0.0))):
+        raise ArithmeticError(f"contributions miss the prediction by up to {gap:.2g} log-odds")
+    return gap
+
+
+def importance_table(contributions: Contributions, families: Mapping[str, str]) -> pd.DataFrame:
+    """Global importance: mean absolute contribution of every feature, most important first.
+
+    Parameters
+    ----------
+    contributions : Contributions
+    families : mapping of feature name to its family
+
+    Returns
+    -------
+    DataFrame with ``feature, family, mean_abs_log_odds, share``; ``share`` sums to 1
+    """
+    mean = np.abs(contributions.values).mean(axis=0)
+    table = pd.DataFrame(
+        {
+            "feature": list(contributions.names),
+            "family": [families.get(n, n) for n in contributions.names],
+            "mean_abs_log_odds": mean,
+            "share": mean / mean.sum() if mean.sum() > 0 else np.zeros_like(mean),
+        }
+    )
+    return table.sort_values(["mean_abs_log_odds", "feature"], ascending=[False, True])
+
+
+def family_table(contributions: Contributions, families: Mapping[str, str]) -> pd.DataFrame:
+    """Importance of whole families: contributions are summed per row before the absolute value.
+
+    Correlated members of one battery share their credit arbitrarily; their sum does not
+    depend on how.
+    """
+    frame = pd.DataFrame(contributions.values, columns=list(contributions.names))
+    summed = frame.T.groupby(lambda name: families.get(name, name)).sum().T
+    mean = summed.abs().mean().sort_values(ascending=False)
+    return mean.rename_axis("family").rename("mean_abs_log_odds").reset_index()

@@ -1,0 +1,104 @@
+"""Guards against knowledge a model may not have: later columns, outcomes, fitted parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+from sklearn.frozen import FrozenEstimator
+
+from models.errors import LeakageError
+
+# The order in which values become known; a model decides at one of these moments.
+MOMENTS = ("screening", "baseline", "during", "after")
+# A rank correlation that no honest predictor of a change reaches (evidence A3: the outcome's
+# own reliability bounds it near 0.7); a copy, also a transformed one, has 1.
+COPY_CORRELATION = 0.99
+
+
+def check_known_at(known_at: Mapping[str, str], decision_time: str) -> None:
+    """Raise LeakageError for features that become known after the moment of decision.
+
+    Parameters
+    ----------
+    known_at : mapping of feature name to one of ``MOMENTS``
+    decision_time : str
+        The moment at which the model has to answer.
+
+    Examples
+    --------
+    >>> check_known_at({"age_years": "screening"}, "baseline")
+    >>> check_known_at({"rpe": "during"}, "baseline")
+    Traceback (most recent call last):
+    models.errors.LeakageError: features: expected values known at baseline or before, found \
+rpe (during). Leave it out, or declare a later decision_time.
+    """
+    latest = MOMENTS.index(decision_time)
+    late = [f"{n} ({m})" for n, m in known_at.items() if MOMENTS.index(m) > latest]
+    if late:
+        raise LeakageError(
+            f"features: expected values known at {decision_time} or before, found "
+            f"{', '.join(late)}. Leave it out, or declare a later decision_time."
+        )
+
+
+def check_declared(columns: Sequence[str], declared: Sequence[str]) -> None:
+    """Raise LeakageError for columns that no builder declares: their moment is unknown."""
+    unknown = sorted(set(columns) - set(declared))
+    if unknown:
+        raise LeakageError(
+            f"features: expected declared columns only, found {', '.join(unknown[:5])}. "
+            "A feature comes from a builder, which says when it is known."
+        )
+
+
+def check_no_outcome_copy(features: pd.DataFrame, outcomes: pd.DataFrame) -> None:
+    """Raise LeakageError where a feature has an outcome's name or carries its values.
+
+    Parameters
+    ----------
+    features : DataFrame of shape (n_rows, n_features)
+    outcomes : DataFrame of shape (n_rows, n_outcomes)
+        Numeric outcome columns of the same rows (changes, targets).
+    """
+    named = sorted(set(features.columns) & set(outcomes.columns))
+    copies = [
+        f"{feature} ({outcome})"
+        for outcome in outcomes.columns
+        for feature in features.columns
+        if _is_copy(features[feature].to_numpy(), outcomes[outcome].to_numpy())
+    ]
+    if named or copies:
+        raise LeakageError(
+            f"features: expected nothing derived from the outcome, found "
+            f"{', '.join(named + copies)}. Leave it out."
+        )
+
+
+def _is_copy(feature: np.ndarray, outcome: np.ndarray) -> bool:
+    both = np.isfinite(feature) & np.isfinite(outcome)
+    feature, outcome = feature[both], outcome[both]
+    if both.sum() < 10 or np.ptp(feature) == 0 or np.ptp(outcome) == 0:
+        return False
+    return bool(abs(spearmanr(feature, outcome).statistic) > COPY_CORRELATION)
+
+
+def check_unfitted(estimator: Any) -> None:
+    """Raise LeakageError if any part of an estimator has already learnt something.
+
+    What is fitted before the split has seen the test persons. scikit-learn's convention is
+    relied on: whatever ``fit`` learns ends in an underscore.
+    """
+    parts = {"estimator": estimator, **estimator.get_params(deep=True)}
+    for name, part in parts.items():
+        if not hasattr(part, "get_params"):
+            continue
+        learnt = [a for a in vars(part) if a.endswith("_") and not a.startswith("_")]
+        if learnt or isinstance(part, FrozenEstimator):
+            raise LeakageError(
+                f"{type(part).__name__} ('{name}'): expected an unfitted estimator, found one "
+                f"that was fitted before the split. Everything learnt is learnt inside the fold."
+            )
