@@ -1,0 +1,1 @@
+"""The only package that imports features and models, and that touches files and the clock."""

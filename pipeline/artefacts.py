@@ -1,0 +1,149 @@
+"""Bundles on disk, and the facts about this program that go into them."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.build import build_features, contract_parts
+from features.columns import CASES, KEYS
+from features.contract import check_cases
+from models.bundle import Bundle, from_files, to_files
+from models.errors import BundleError
+from pipeline.errors import TableError
+from pipeline.io import atomic_path
+
+BUNDLE_FILES = ("manifest.json", "bundle.json", "scorer.json", "booster.ubj")
+# Versions that can change a prediction.
+STACK = ("eih", "numpy", "pandas", "scikit-learn", "scipy", "shap", "mlflow")
+PROBE_TOLERANCE = 1e-6
+
+
+def stack_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries a model depends on."""
+    boosting = "xgboost-cpu" if platform.system() == "Linux" else "xgboost"
+    return {
+        "python": platform.python_version(),
+        **{n: version(n) for n in STACK},
+        "xgboost": version(boosting),
+    }
+
+
+def git_commit() -> str:
+    """Commit of the checkout this program runs from, with ``-dirty`` if changed; '' if none."""
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def probe_cases() -> pd.DataFrame:
+    """Four made-up cases that reach every builder: three complete ones and a bare one.
+
+    A bundle stores what its model says about them. A program that says something else has
+    changed behind an unchanged contract.
+    """
+    rows = [_probe_case(share) for share in (0.25, 0.5, 0.75)]
+    bare = dict.fromkeys(KEYS, "bare") | {"condition": "other", "modality": "aerobic"}
+    return check_cases(pd.DataFrame([*rows, bare])).table
+
+
+def _probe_case(share: float) -> dict[str, Any]:
+    """A case whose every value lies at ``share`` of its column's range or levels."""
+    row: dict[str, Any] = {}
+    for column in CASES:
+        if column.known_at in ("during", "after"):
+            continue
+        if column.levels:
+            row[column.name] = column.levels[int(share * (len(column.levels) - 1))]
+        elif column.low is not None and column.high is not None:
+            value = column.low + share * (column.high - column.low)
+            row[column.name] = round(value) if column.kind == "integer" else value
+        else:
+            row[column.name] = f"probe_{share}"
+    return row | {"intensity_metric": "percent_hrr", "intensity_value": 100 * share}
+
+
+def write_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle's files into ``folder``; files of an older bundle there go."""
+    files = to_files(bundle)
+    for name in BUNDLE_FILES:
+        if name not in files:
+            (folder / name).unlink(missing_ok=True)
+    for name, content in files.items():
+        with atomic_path(folder / name) as temporary:
+            temporary.write_bytes(content)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle, check it, and refuse it under another contract.
+
+    Raises
+    ------
+    TableError
+        Without such a folder.
+    BundleError
+        For a damaged bundle, or one made under another contract.
+    """
+    if not folder.is_dir():
+        raise TableError(f"{folder}: expected a bundle folder, found nothing there.")
+    files = {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.is_file()}
+    bundle = from_files(files, str(folder))
+    bundle.check_contract(contract_parts())
+    check_probe(bundle, str(folder))
+    return bundle
+
+
+def probe_answers(bundle: Bundle) -> list[float]:
+    """What a bundle's model says about the probe cases."""
+    return [float(p) for p in bundle.predict(build_features(probe_cases()))]
+
+
+def check_probe(bundle: Bundle, where: str) -> None:
+    """Refuse a bundle whose stored answers this program does not give."""
+    stored = bundle.training.get("probe")
+    if stored is None or not np.allclose(
+        stored, probe_answers(bundle), rtol=0, atol=PROBE_TOLERANCE
+    ):
+        raise BundleError(
+            f"{where}: this program answers the bundle's probe cases differently, though the "
+            "contract is the same: a feature builder or a library has changed. Predict with the "
+            f"version that made it (git {bundle.record.get('git_commit') or 'unknown'}), or train "
+            "again."
+        )
+
+
+def find_bundles(folder: Path) -> Mapping[str, Bundle]:
+    """Read one bundle folder, or every ``<target>/bundle`` below a study's output folder.
+
+    Returns
+    -------
+    mapping of target to Bundle, sorted by target
+    """
+    if (folder / "manifest.json").exists():
+        bundle = read_bundle(folder)
+        return {bundle.target: bundle}
+    found = sorted(p.parent for p in folder.glob("*/bundle/manifest.json"))
+    if not found:
+        raise TableError(
+            f"{folder}: expected a bundle (manifest.json), or a study's outputs with "
+            "<target>/bundle in them, found neither."
+        )
+    bundles = [read_bundle(p) for p in found]
+    return {b.target: b for b in bundles}

@@ -1,0 +1,212 @@
+"""params.yaml as frozen dataclasses: unknown, missing and wrongly typed keys are errors."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from pipeline.errors import ConfigError
+
+PARAMS = Path("params.yaml")
+
+
+@dataclass(frozen=True)
+class StudyParams:
+    """Which study: ``demo`` is simulated, any other name is a study map."""
+
+    name: str = "demo"
+    source: str = ""
+    participants: int = 300
+    scenario: str = "base"
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class LabelParams:
+    """The responder rule; ``study`` leaves it to the study's own design."""
+
+    rule: Literal["study", "sem"] = "study"
+    sem_of: Literal["study", "change", "single"] = "study"
+
+
+@dataclass(frozen=True)
+class FeaturizeParams:
+    """Which feature families a model may see."""
+
+    families: tuple[str, ...] = ("person", "condition", "questionnaires", "modulation", "exercise")
+
+
+@dataclass(frozen=True)
+class TrainParams:
+    """How candidates are validated and tuned."""
+
+    endpoint: str = "primary"
+    decision_time: Literal["screening", "baseline"] = "baseline"
+    seed: int = 20261
+    repeats: int = 3
+    folds: int = 5
+    inner_folds: int = 4
+    jobs: int = 2
+    stratum_prior_strength: tuple[float, ...] = (2.0, 8.0, 32.0)
+    logistic_c: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+    xgboost_max_depth: tuple[int, ...] = (1, 3)
+    xgboost_n_estimators: tuple[int, ...] = (40, 120)
+
+
+@dataclass(frozen=True)
+class EvaluateParams:
+    """How many person-resamples an interval rests on."""
+
+    resamples: int = 1000
+    seed: int = 7
+
+
+@dataclass(frozen=True)
+class ExplainParams:
+    """Which candidates are explained, and how many features a figure shows."""
+
+    candidates: tuple[str, ...] = ("logistic", "xgboost")
+    max_display: int = 15
+
+
+@dataclass(frozen=True)
+class PredictParams:
+    """How many rows are held in memory at a time; the result does not depend on it."""
+
+    chunk_rows: int = 65536
+
+
+@dataclass(frozen=True)
+class ReportParams:
+    """Title of the report; empty: the study's own."""
+
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class RegisterParams:
+    """Where runs are tracked."""
+
+    tracking_uri: str = "sqlite:///outputs/mlflow.db"
+    experiment: str = "eih"
+
+
+@dataclass(frozen=True)
+class Params:
+    """Everything in params.yaml: one section per stage, and the targets of the matrix stages."""
+
+    targets: tuple[str, ...] = ("response", "hyperalgesia")
+    study: StudyParams = field(default_factory=StudyParams)
+    label: LabelParams = field(default_factory=LabelParams)
+    featurize: FeaturizeParams = field(default_factory=FeaturizeParams)
+    train: TrainParams = field(default_factory=TrainParams)
+    evaluate: EvaluateParams = field(default_factory=EvaluateParams)
+    explain: ExplainParams = field(default_factory=ExplainParams)
+    predict: PredictParams = field(default_factory=PredictParams)
+    report: ReportParams = field(default_factory=ReportParams)
+    register: RegisterParams = field(default_factory=RegisterParams)
+
+
+def load_params(path: Path | None = None) -> Params:
+    """Read params.yaml.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Default: ``params.yaml`` in the current folder, or the built-in defaults without one.
+
+    Raises
+    ------
+    ConfigError
+        Naming the key that is unknown, missing or of the wrong type.
+    """
+    if path is None and not PARAMS.exists():
+        return Params()
+    chosen = path or PARAMS
+    if not chosen.exists():
+        raise ConfigError(f"{chosen}: expected a params file, found nothing there.")
+    try:
+        content = yaml.safe_load(chosen.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        line = str(error).replace("\n", " ")[:120]
+        raise ConfigError(f"{chosen}: expected YAML ({line}).") from None
+    params: Params = build(Params, content, str(chosen), complete=True)
+    return params
+
+
+def build(kind: Any, content: Any, where: str, complete: bool = False) -> Any:
+    """Turn plain content into ``kind``: a dataclass, a tuple of them, or a scalar.
+
+    Parameters
+    ----------
+    kind : type
+    content : dict, list or scalar
+    where : str
+        The place, for messages.
+    complete : bool, default=False
+        Whether keys that have a default must be given all the same.
+
+    Raises
+    ------
+    ConfigError
+        One line: the key, what is accepted, what was found.
+    """
+    if is_dataclass(kind):
+        return _build_dataclass(kind, content, where, complete)
+    origin = get_origin(kind)
+    if origin is Literal:
+        if content not in get_args(kind):
+            raise ConfigError(f"{where}: expected {_one_of(get_args(kind))}, found '{content}'.")
+        return content
+    if origin is tuple:
+        if not isinstance(content, list | tuple):
+            raise ConfigError(f"{where}: expected a list, found {_kind_of(content)}.")
+        member = get_args(kind)[0]
+        return tuple(build(member, c, f"{where}[{i}]", complete) for i, c in enumerate(content))
+    if origin in (Union, types.UnionType):
+        member = next(a for a in get_args(kind) if a is not type(None))
+        return None if content is None else build(member, content, where, complete)
+    return _build_scalar(kind, content, where)
+
+
+def _build_dataclass(kind: Any, content: Any, where: str, complete: bool) -> Any:
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{where}: expected keys and values, found {_kind_of(content)}.")
+    hints = get_type_hints(kind)
+    names = [f.name for f in fields(kind)]
+    unknown = sorted(set(content) - set(names))
+    if unknown:
+        raise ConfigError(f"{where}: expected {_one_of(names)}, found '{unknown[0]}'.")
+    required = [
+        f.name
+        for f in fields(kind)
+        if complete or (f.default is MISSING and f.default_factory is MISSING)
+    ]
+    missing = [n for n in required if n not in content]
+    if missing:
+        raise ConfigError(f"{where}: expected the key '{missing[0]}', found it missing.")
+    return kind(**{n: build(hints[n], c, f"{where}, {n}", complete) for n, c in content.items()})
+
+
+def _build_scalar(kind: Any, content: Any, where: str) -> Any:
+    if kind is float and isinstance(content, int) and not isinstance(content, bool):
+        return float(content)
+    plain = {str: str, int: int, float: float, bool: bool}.get(kind)
+    if plain is None:
+        return content
+    if not isinstance(content, plain) or (plain is not bool and isinstance(content, bool)):
+        raise ConfigError(f"{where}: expected {plain.__name__}, found {_kind_of(content)}.")
+    return content
+
+
+def _one_of(names: Any) -> str:
+    return "one of " + ", ".join(str(n) for n in names)
+
+
+def _kind_of(content: Any) -> str:
+    return "nothing" if content is None else type(content).__name__

@@ -1,0 +1,121 @@
+"""Features joined with one target of one endpoint: what a model learns from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.build import SPECS
+from features.columns import KEYS
+from features.outcome import TARGETS
+from models.classifiers import FeatureRoles
+from models.errors import NotEnoughDataError
+from models.leakage import check_declared, check_known_at, check_no_outcome_copy
+from pipeline.errors import ConfigError, TableError
+from pipeline.io import read_table
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows with a known target. ``person`` numbers the people 0 ... n - 1."""
+
+    keys: pd.DataFrame
+    X: pd.DataFrame
+    y: npt.NDArray[np.float64]
+    person: npt.NDArray[np.int64]
+    endpoint: str
+    n_without_target: int
+
+    def sha256(self) -> str:
+        """Hash of keys, features and target: the data a model saw."""
+        digest = hashlib.sha256()
+        digest.update(self.keys.to_csv(index=False).encode())
+        digest.update(",".join(self.X.columns).encode())
+        digest.update(np.ascontiguousarray(self.X.to_numpy()).tobytes())
+        digest.update(self.y.tobytes())
+        return digest.hexdigest()
+
+
+def load_dataset(
+    features: Path, outcomes: Path, endpoint: str, target: str, decision_time: str
+) -> Dataset:
+    """Join features and outcomes of one endpoint, and refuse whatever leaks.
+
+    Raises
+    ------
+    LeakageError
+        For a feature no builder declares, one known after ``decision_time``, or one that
+        carries an outcome.
+    NotEnoughDataError
+        Without two classes of the target.
+    """
+    if target not in TARGETS:
+        raise ConfigError(f"target: expected one of {', '.join(TARGETS)}, found '{target}'.")
+    table, labels = read_table(features), read_table(outcomes)
+    _require(table, KEYS, features)
+    _require(labels, (*KEYS, "endpoint", "is_primary", target), outcomes)
+    chosen = _of_endpoint(labels, endpoint, outcomes)
+    names = [c for c in table.columns if c not in KEYS]
+    check_declared(names, [s.name for s in SPECS])
+    check_known_at({s.name: s.known_at for s in SPECS if s.name in names}, decision_time)
+    joined = table.merge(chosen, on=list(KEYS), how="inner", validate="one_to_one")
+    check_no_outcome_copy(joined[names], _numeric_outcomes(joined, chosen))
+    known = joined[joined[target].notna()].sort_values(list(KEYS), ignore_index=True)
+    y = known[target].to_numpy(dtype=np.float64)
+    if len(np.unique(y)) < 2:
+        raise NotEnoughDataError(
+            f"{outcomes}, target '{target}': expected events and non-events, found "
+            f"{int(y.sum())} events in {len(y)} rows."
+        )
+    persons = known.groupby(["study_id", "participant_id"], sort=True).ngroup()
+    return Dataset(
+        keys=known[list(KEYS)],
+        X=known[names],
+        y=y,
+        person=np.asarray(persons, dtype=np.int64),
+        endpoint=str(known["endpoint"].iloc[0]),
+        n_without_target=len(joined) - len(known),
+    )
+
+
+def _numeric_outcomes(joined: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+    numeric = outcomes.drop(columns=list(KEYS)).select_dtypes("number").columns
+    return joined[[c for c in numeric if c in joined.columns]]
+
+
+def _require(table: pd.DataFrame, columns: tuple[str, ...], where: Path) -> None:
+    missing = [c for c in columns if c not in table.columns]
+    if missing:
+        raise TableError(f"{where}: expected the column '{missing[0]}', found it missing.")
+
+
+def _of_endpoint(outcomes: pd.DataFrame, endpoint: str, where: Path) -> pd.DataFrame:
+    names = ["primary", *dict.fromkeys(outcomes["endpoint"])]
+    if endpoint not in names:
+        raise ConfigError(
+            f"{where}: expected the endpoint to be one of {', '.join(names)}, found '{endpoint}'."
+        )
+    if endpoint == "primary":
+        return outcomes[outcomes["is_primary"]]
+    return outcomes[outcomes["endpoint"] == endpoint]
+
+
+def usable_columns(X: pd.DataFrame) -> list[str]:
+    """Columns with at least two distinct known values: the rest can tell nothing.
+
+    Looks at no outcome, so that it may be done once for the whole study.
+    """
+    return [c for c in X.columns if X[c].nunique(dropna=True) > 1]
+
+
+def feature_roles(columns: list[str]) -> FeatureRoles:
+    """Sort the columns at hand into the rungs of the ladder."""
+    role = {s.name: s.role for s in SPECS}
+    stratum = tuple(c for c in columns if role[c] == "stratum")
+    baseline = tuple(c for c in columns if role[c] == "baseline")
+    return FeatureRoles(stratum, (*stratum, *baseline), tuple(columns))

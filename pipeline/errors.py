@@ -1,0 +1,45 @@
+"""What a user can do wrong, and the exit code each mistake ends with.
+
+::
+
+    EihError
+    |-- ConfigError       10   params.yaml, a study map or an option's value
+    |-- TableError        11   a file that cannot be read, or a table that breaks the contract
+    models.errors
+    |-- LeakageError      11   a table that would let the outcome into the predictors
+    |-- BundleError       12   a damaged bundle, or one of another contract
+    |-- NotEnoughDataError 13  too few persons or events
+
+The command line itself ends with 2 on a usage error. Anything else is a defect of the program:
+traceback and 1.
+"""
+
+from __future__ import annotations
+
+from models.errors import BundleError, LeakageError, NotEnoughDataError
+
+
+class EihError(Exception):
+    """A mistake that the message tells how to mend: one line, no traceback."""
+
+
+class ConfigError(EihError):
+    """A setting that is unknown, missing or impossible."""
+
+
+class TableError(EihError):
+    """A table that cannot be read or that breaks the contract."""
+
+
+EXIT_CODES: dict[type[Exception], int] = {
+    ConfigError: 10,
+    TableError: 11,
+    LeakageError: 11,
+    BundleError: 12,
+    NotEnoughDataError: 13,
+}
+
+
+def exit_code(error: Exception) -> int | None:
+    """Return the documented exit code of a user's mistake, None for a defect of the program."""
+    return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)

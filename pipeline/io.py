@@ -1,0 +1,338 @@
+"""The only code that opens a user's files. Formats go by extension; writing is atomic."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.contract import Checked, Violation, check_cases, check_measurements
+from pipeline.errors import ConfigError, TableError
+
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+READABLE = (*DELIMITERS, ".parquet", ".xlsx", ".sav")
+WRITABLE = (".csv", ".tsv", ".parquet")
+
+
+def read_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
+    """Read a whole table; text formats come as text, so that nothing is guessed or lost.
+
+    Parameters
+    ----------
+    path : Path
+        .csv, .tsv, .txt (tabs), .parquet, .xlsx (first sheet) or .sav.
+    delimiter : str, optional
+        For a text file whose extension does not tell.
+
+    Raises
+    ------
+    TableError
+        Where the file is missing, unreadable, ragged or of an unknown kind.
+    """
+    check_file(path)
+    suffix = path.suffix.lower()
+    try:
+        if suffix in DELIMITERS:
+            frames = [frame for frame, _ in iter_text(path, sys.maxsize, delimiter, ragged="raise")]
+            return frames[0]
+        if suffix == ".parquet":
+            return pd.read_parquet(path)
+        if suffix == ".xlsx":
+            return pd.read_excel(path, dtype=str)
+        if suffix == ".sav":
+            return pd.read_spss(path, convert_categoricals=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise TableError(f"{path}: could not be read as {suffix} ({_short(error)}).") from None
+    raise TableError(f"{path}: expected one of {', '.join(READABLE)}, found '{suffix}'.")
+
+
+def check_file(path: Path) -> None:
+    """Raise TableError unless ``path`` is a file that holds something."""
+    if not path.exists():
+        raise TableError(f"{path}: expected a file, found nothing there. Check the path.")
+    if path.is_dir():
+        raise TableError(f"{path}: expected a file, found a folder.")
+    if path.stat().st_size == 0:
+        raise TableError(f"{path}: expected a table with a header, found an empty file.")
+
+
+def _short(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+
+
+RaggedRow = tuple[int, int]  # (0-based position, number of cells found)
+
+
+def iter_text(
+    path: Path, chunk_rows: int, delimiter: str | None = None, ragged: str = "collect"
+) -> Iterator[tuple[pd.DataFrame, list[RaggedRow]]]:
+    """Yield a delimited text file as frames of text with the rows' positions as index.
+
+    Rows whose number of cells differs from the header's cannot be assigned to columns. They
+    are returned beside each frame (``ragged="collect"``) or raise (``ragged="raise"``). Blank
+    lines are skipped, as every reader of CSV does. A file with a header and no rows yields one
+    empty frame.
+    """
+    mark = delimiter or DELIMITERS[path.suffix.lower()]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            reader = csv.reader(handle, delimiter=mark)
+            header = next(reader, [])
+            _check_header(path, header)
+            yield from _chunks(path, header, reader, chunk_rows, ragged)
+    except UnicodeDecodeError:
+        raise TableError(
+            f"{path}: expected UTF-8 text, found other bytes. Save it as UTF-8."
+        ) from None
+    except csv.Error as error:
+        raise TableError(f"{path}: expected delimited text ({_short(error)}).") from None
+
+
+def iter_tables(path: Path, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[RaggedRow]]]:
+    """Yield any readable table in chunks, with the rows' positions as index.
+
+    Text and Parquet are streamed; the other formats are read whole, then cut. Ragged rows of
+    text files come beside each chunk, see :func:`iter_text`.
+    """
+    check_file(path)
+    suffix = path.suffix.lower()
+    if suffix in DELIMITERS:
+        yield from iter_text(path, chunk_rows)
+    elif suffix == ".parquet":
+        start = 0
+        for frame in _parquet_frames(path, chunk_rows):
+            yield frame.set_axis(range(start, start + len(frame))), []
+            start += len(frame)
+    else:
+        table = read_table(path)
+        for start in range(0, max(len(table), 1), chunk_rows):
+            yield table.iloc[start : start + chunk_rows], []
+
+
+def _parquet_frames(path: Path, chunk_rows: int) -> Iterator[pd.DataFrame]:
+    try:
+        source = pq.ParquetFile(path)
+        if source.metadata.num_rows == 0:
+            yield source.schema_arrow.empty_table().to_pandas()
+        for batch in source.iter_batches(chunk_rows):
+            yield batch.to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path}: could not be read as .parquet ({_short(error)}).") from None
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise TableError(
+            f"{path}: expected column names that occur once, found {', '.join(repeated[:5])} "
+            "more than once."
+        )
+
+
+def _chunks(
+    path: Path, header: list[str], reader: Iterable[list[str]], chunk_rows: int, ragged: str
+) -> Iterator[tuple[pd.DataFrame, list[RaggedRow]]]:
+    rows: list[list[str]] = []
+    positions: list[int] = []
+    bad: list[RaggedRow] = []
+    position = -1
+    first = True
+    for row in reader:
+        if not row:
+            continue
+        position += 1
+        if len(row) != len(header):
+            if ragged == "raise":
+                raise TableError(
+                    f"{path}, row {position}: expected {len(header)} cells as in the header, "
+                    f"found {len(row)}. Check delimiters and quotes."
+                )
+            bad.append((position, len(row)))
+        else:
+            rows.append(row)
+            positions.append(position)
+        if len(rows) + len(bad) >= chunk_rows:
+            yield pd.DataFrame(rows, columns=header, index=positions, dtype="object"), bad
+            rows, positions, bad, first = [], [], [], False
+    if rows or bad or first:
+        yield pd.DataFrame(rows, columns=header, index=positions, dtype="object"), bad
+
+
+def read_checked(path: Path, kind: str) -> pd.DataFrame:
+    """Read a table and check it as ``cases`` or ``measurements``.
+
+    Raises
+    ------
+    TableError
+        With every violation, one a line.
+    """
+    return require_valid(check_table(read_table(path), kind), path)
+
+
+def check_table(table: pd.DataFrame, kind: str) -> Checked:
+    """Check a table as ``kind`` (``cases`` or ``measurements``)."""
+    checks: dict[str, Callable[[pd.DataFrame], Checked]] = {
+        "cases": check_cases,
+        "measurements": check_measurements,
+    }
+    if kind not in checks:
+        raise ConfigError(f"kind: expected cases or measurements, found '{kind}'.")
+    return checks[kind](table)
+
+
+def require_valid(checked: Checked, where: Path) -> pd.DataFrame:
+    """Return the checked table, or raise TableError with every violation."""
+    if checked.violations:
+        raise TableError(describe(checked.violations, where))
+    return checked.table
+
+
+def describe(violations: Iterable[Violation], where: Path) -> str:
+    """One line per violation."""
+    return "\n".join(v.message(str(where)) for v in violations)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; on success it takes the final name, else it goes."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise TableError(f"{path}: cannot be written ({error.strerror}).") from None
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table by extension; the same table gives the same bytes."""
+    suffix = path.suffix.lower()
+    if suffix not in WRITABLE:
+        raise TableError(f"{path}: expected one of {', '.join(WRITABLE)}, found '{suffix}'.")
+    with atomic_path(path) as temporary:
+        if suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, index=False, sep=DELIMITERS[suffix], lineterminator="\n")
+
+
+class TableWriter:
+    """Write a table chunk by chunk, as delimited text or Parquet by extension.
+
+    Parameters
+    ----------
+    path : Path
+        .csv, .tsv or .parquet.
+    text_columns : set of str
+        Columns written as text; ``row`` is a whole number, every other column a number. Types
+        are fixed beforehand, so that no chunk can decide otherwise than another.
+    """
+
+    def __init__(self, path: Path, text_columns: frozenset[str]) -> None:
+        if path.suffix.lower() not in WRITABLE:
+            raise TableError(f"{path}: expected one of {', '.join(WRITABLE)}.")
+        self._path = path
+        self._texts = text_columns
+        self._parquet: pq.ParquetWriter | None = None
+        self._empty = True
+
+    def __enter__(self) -> Self:
+        """Open for writing; the file is made with the first chunk."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the file."""
+        if self._parquet is not None:
+            self._parquet.close()
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Append a chunk; every chunk must have the first one's columns."""
+        suffix = self._path.suffix.lower()
+        if suffix == ".parquet":
+            self._write_parquet(table)
+        else:
+            mode: Literal["w", "a"] = "w" if self._empty else "a"
+            table.to_csv(
+                self._path,
+                mode=mode,
+                header=self._empty,
+                index=False,
+                sep=DELIMITERS[suffix],
+                lineterminator="\n",
+            )
+        self._empty = False
+
+    def _write_parquet(self, table: pd.DataFrame) -> None:
+        names = [str(c) for c in table.columns]
+        schema = pa.schema([(n, self._arrow_type(n)) for n in names])
+        arrays = [pa.array(self._values(table[n], n), schema.field(n).type) for n in names]
+        if self._parquet is None:
+            self._parquet = pq.ParquetWriter(self._path, schema)
+        self._parquet.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+    def _values(self, column: pd.Series, name: str) -> list[Any] | npt.NDArray[Any]:
+        if name not in self._texts:
+            return column.to_numpy()
+        missing = column.isna().to_numpy()
+        return [None if m else str(v) for v, m in zip(column, missing, strict=True)]
+
+    def _arrow_type(self, name: str) -> pa.DataType:
+        if name == "row":
+            return pa.int64()
+        return pa.string() if name in self._texts else pa.float64()
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write JSON with sorted keys; NaN becomes null (JSON has no NaN)."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(to_json(content), encoding="utf-8")
+
+
+def to_json(content: Any) -> str:
+    """Return indented JSON text with sorted keys and null for NaN."""
+    return json.dumps(_without_nan(content), indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _without_nan(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {str(k): _without_nan(v) for k, v in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_nan(v) for v in content]
+    if hasattr(content, "item"):
+        content = content.item()
+    if isinstance(content, float) and content - content != 0:  # NaN and infinities
+        return None
+    return content
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    check_file(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TableError(f"{path}: expected JSON ({_short(error)}).") from None
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,138 @@
+"""The only code that talks to MLflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# Read by MLflow when it is imported: it would otherwise try the network once.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow
+import mlflow.pyfunc
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+
+from features.columns import CASES
+from pipeline import mlflow_model
+from pipeline.artefacts import stack_versions
+
+ALIAS = "candidate"
+CODE = ("features", "models", "pipeline", "seeds")
+ROOT = Path(__file__).resolve().parent.parent
+# What a process needs to load a bundle and predict: no tracking, plotting or pipeline tools.
+SERVING = ("numpy", "pandas", "pyarrow", "pyyaml", "scikit-learn", "scipy", "xgboost")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run: its name, settings, figures and files."""
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    folders: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Where a run and its model ended up."""
+
+    run_id: str
+    model_name: str
+    model_version: str
+
+
+def cases_signature() -> ModelSignature:
+    """Signature of a model that takes raw ``cases``: every column but the required is optional."""
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec(
+            DataType.string if c.kind in ("text", "category") else DataType.double,
+            c.name,
+            required=c.required,
+        )
+        for c in CASES
+        if c.known_at not in ("during", "after")
+    ]
+    return ModelSignature(inputs=Schema(inputs))
+
+
+def serving_requirements() -> list[str]:
+    """Exact requirements of a served model."""
+    from importlib.metadata import version
+
+    versions = stack_versions() | {n: version(n) for n in ("pyarrow", "pyyaml")}
+    boosting = {
+        f"xgboost-cpu=={versions['xgboost']} ; sys_platform == 'linux'",
+        f"xgboost=={versions['xgboost']} ; sys_platform != 'linux'",
+    }
+    plain = [f"{n}=={versions[n]}" for n in SERVING if n != "xgboost"]
+    return [*plain, *sorted(boosting)]
+
+
+def log_study_target(
+    store: tuple[str, str],
+    parent: RunRecord,
+    candidates: list[tuple[RunRecord, Path]],
+    model: tuple[str, Path, pd.DataFrame],
+) -> Logged:
+    """Log one target of one study: a run, a nested run per candidate, and the model.
+
+    Parameters
+    ----------
+    store : (tracking URI, experiment name)
+    parent : RunRecord
+    candidates : list of (RunRecord, bundle folder)
+    model : (registered name, bundle folder, input example)
+
+    Returns
+    -------
+    Logged
+        The registered version carries the alias ``candidate``.
+    """
+    uri, experiment = store
+    _make_parent_folder(uri)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment(experiment)
+    with mlflow.start_run(run_name=parent.name) as run:
+        _log(parent)
+        for record, bundle in candidates:
+            with mlflow.start_run(run_name=record.name, nested=True):
+                _log(record)
+                mlflow.log_artifacts(str(bundle), "bundle")
+        version = _log_model(*model)
+    return Logged(run.info.run_id, model[0], version)
+
+
+def _make_parent_folder(uri: str) -> None:
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _log(record: RunRecord) -> None:
+    mlflow.log_params({k: str(v)[:500] for k, v in record.params.items()})
+    mlflow.log_metrics(dict(record.metrics))
+    mlflow.set_tags(dict(record.tags))
+    for folder in record.folders:
+        mlflow.log_artifacts(str(folder), folder.name)
+
+
+def _log_model(name: str, bundle: Path, example: pd.DataFrame) -> str:
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        loader_module=mlflow_model.__name__,
+        data_path=str(bundle),
+        code_paths=[str(ROOT / part) for part in CODE],
+        signature=cases_signature(),
+        input_example=example,
+        pip_requirements=serving_requirements(),
+        registered_model_name=name,
+    )
+    version = str(info.registered_model_version)
+    mlflow.MlflowClient().set_registered_model_alias(name, ALIAS, version)
+    return version

@@ -1,0 +1,139 @@
+"""Stage ``train``: validate the ladder by person, choose, and fit every candidate on all rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.build import SPECS, contract_hash, contract_parts
+from models.bundle import Bundle, describe_training, spec_dict
+from models.classifiers import Candidate, LadderSettings, make_ladder
+from models.scorers import make_scorer
+from models.selection import Selection, select_candidate
+from models.splits import SplitPlan, make_split_plan
+from models.validation import OutOfFold, cross_validate, fit_tuned
+from pipeline.artefacts import git_commit, probe_answers, stack_versions, write_bundle
+from pipeline.config import TrainParams
+from pipeline.dataset import Dataset, feature_roles, load_dataset, usable_columns
+from pipeline.io import write_json, write_table
+
+
+def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Path) -> Selection:
+    """Train one target of a study.
+
+    Parameters
+    ----------
+    params : TrainParams
+    tables : (features, outcomes)
+    target : str
+    output : Path
+        Folder of the target: gets ``train/`` (out-of-fold predictions, splits, selection, every
+        candidate's bundle) and ``bundle/`` (the chosen one).
+    """
+    data = load_dataset(*tables, params.endpoint, target, params.decision_time)
+    columns = usable_columns(data.X)
+    X = data.X[columns]
+    plan = make_split_plan(
+        data.y,
+        data.person,
+        repeats=params.repeats,
+        folds=params.folds,
+        inner_folds=params.inner_folds,
+        seed=params.seed,
+    )
+    ladder = make_ladder(feature_roles(columns), ladder_settings(params))
+    out_of_fold = cross_validate(X, data.y, plan, ladder, params.jobs)
+    selection = select_candidate(data.y, data.person, risks_by_candidate(out_of_fold, plan))
+    record = _record(data, plan, params)
+    for candidate in ladder:
+        bundle = _fit_bundle(candidate, X, data, plan, (target, record))
+        write_bundle(bundle, output / "train" / "candidates" / candidate.name)
+        if candidate.name == selection.selected:
+            write_bundle(bundle, output / "bundle")
+    _write(output / "train", data, plan, out_of_fold, selection)
+    return selection
+
+
+def ladder_settings(params: TrainParams) -> LadderSettings:
+    """Take the ladder's grids from the parameters."""
+    return LadderSettings(
+        params.stratum_prior_strength,
+        params.logistic_c,
+        params.xgboost_max_depth,
+        params.xgboost_n_estimators,
+    )
+
+
+def risks_by_candidate(
+    out_of_fold: OutOfFold, plan: SplitPlan
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return each candidate's risks as an array of shape (n_repeats, n_rows)."""
+    shape = (plan.n_repeats, plan.n_rows)
+    return {
+        name.removeprefix("p_"): out_of_fold.predictions[name].to_numpy().reshape(shape)
+        for name in out_of_fold.predictions.columns
+        if name.startswith("p_")
+    }
+
+
+def _record(data: Dataset, plan: SplitPlan, params: TrainParams) -> dict[str, Any]:
+    return {
+        "study": ", ".join(sorted(data.keys["study_id"].unique())),
+        "endpoint": data.endpoint,
+        "decision_time": params.decision_time,
+        "data_sha256": data.sha256(),
+        "split_sha256": plan.sha256(),
+        "contract_hash": contract_hash(),
+        "git_commit": git_commit(),
+        "versions": stack_versions(),
+    }
+
+
+def _fit_bundle(
+    candidate: Candidate,
+    X: pd.DataFrame,
+    data: Dataset,
+    plan: SplitPlan,
+    about: tuple[str, dict[str, Any]],
+) -> Bundle:
+    target, record = about
+    fitted, tuned = fit_tuned(candidate, X, data.y, np.arange(len(X)), plan.final)
+    settings = {k: v for k, v in candidate.grid[tuned["setting"]].items() if k != "columns"}
+    specs = {s.name: s for s in SPECS}
+    bundle = Bundle(
+        target=target,
+        candidate=candidate.name,
+        scorer=make_scorer(fitted),
+        features=tuple(spec_dict(specs[c]) for c in X.columns),
+        contract=contract_parts(),
+        training=describe_training(X, data.y, data.person),
+        record={**record, "settings": settings},
+    )
+    return replace(bundle, training={**bundle.training, "probe": probe_answers(bundle)})
+
+
+def _write(
+    folder: Path, data: Dataset, plan: SplitPlan, out_of_fold: OutOfFold, selection: Selection
+) -> None:
+    rows = out_of_fold.predictions["row"].to_numpy()
+    keyed = pd.concat(
+        [
+            data.keys.iloc[rows].reset_index(drop=True),
+            pd.DataFrame({"y": data.y[rows]}),
+            out_of_fold.predictions,
+        ],
+        axis=1,
+    )
+    write_table(keyed, folder / "predictions.parquet")
+    write_json(plan.to_dict(), folder / "splits.json")
+    details = {
+        **selection.to_dict(),
+        "n_without_target": data.n_without_target,
+        "tuning": out_of_fold.chosen,
+    }
+    write_json(details, folder / "selection.json")

@@ -1,0 +1,65 @@
+"""The stage graph: one word in four places, and dependencies that are exactly the imports."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.cli import app
+from pipeline.config import Params, load_params
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("features", "models", "pipeline")
+# Wiring only: which function a subcommand calls. A change there changes no result.
+WIRING = {"pipeline/cli.py", "pipeline/__main__.py"}
+STAGES: dict[str, dict[str, object]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def imported_files(module: str) -> set[str]:
+    """Every file of the project that importing ``module`` runs, itself included."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+        relative = path.relative_to(ROOT).as_posix()
+        if relative in found or not path.exists():
+            continue
+        found.add(relative)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+                waiting += [n for n in names if n.split(".")[0] in PACKAGES]
+    return found
+
+
+def declared_dependencies(stage: str) -> set[str]:
+    body = STAGES[stage]
+    return {d for d in body["deps"] if d.split("/")[0] in PACKAGES}  # type: ignore[union-attr,attr-defined]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_depends_on_exactly_the_code_it_runs(stage: str) -> None:
+    needed = imported_files(f"pipeline.{stage}") - WIRING
+
+    declared = {d for d in declared_dependencies(stage) if d.endswith(".py")}
+
+    assert declared == needed, "\n".join(f"      - {p}" for p in sorted(needed))
+
+
+def test_a_stage_is_one_word_in_four_places() -> None:
+    sections = {f.name for f in dataclasses.fields(Params)} - {"targets"}
+    commands = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    modules = {p.stem for p in (ROOT / "pipeline").glob("*.py")}
+
+    assert set(STAGES) == sections
+    assert set(STAGES) <= commands
+    assert set(STAGES) <= modules
+
+
+def test_params_file_states_the_built_in_values() -> None:
+    assert load_params(ROOT / "params.yaml") == Params()
