@@ -95,8 +95,8 @@ def verdict(
 
     Returns
     -------
-    dict with ``promoted`` (bool), ``shown`` (the candidate the sentences are about) and
-    ``sentence``
+    dict with ``promoted`` (bool), ``shown`` (the candidate the sentences are about),
+    ``opening`` (the verdict in words) and ``sentence`` (with its figures)
 
     Notes
     -----
@@ -128,7 +128,7 @@ def verdict(
         f"{opening} ({figures}, {n_participants} persons, out of fold). They {adds} to pain and "
         f"sensitivity before the bout ({_figures(shown, 'baseline', beyond)})."
     )
-    return {"promoted": promoted, "shown": shown, "sentence": sentence}
+    return {"promoted": promoted, "shown": shown, "opening": opening, "sentence": sentence}
 
 
 def _figures(name: str, reference: str, difference: Estimate) -> str:

@@ -185,6 +185,13 @@ def train(
     outcomes: Annotated[Path, typer.Option(help="Outcome table.")],
     target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")],
     output: OutputFolder,
+    record_too_few: Annotated[
+        bool,
+        typer.Option(
+            "--record-too-few",
+            help="Too few events: write the reason and end with 0, so that other targets go on.",
+        ),
+    ] = False,
     params: ParamsOption = None,
 ) -> None:
     """Stage: validate the ladder by person, choose a candidate, make bundles.
@@ -192,9 +199,14 @@ def train(
     Example: eih train --features outputs/demo/features.parquet --outcomes
     outputs/demo/outcomes.parquet --target response --output outputs/demo/response
     """
-    from pipeline.train import run
+    from pipeline.train import run, run_or_record
 
-    chosen = run(_params(params).train, (features, outcomes), target, output)
+    tables = (features, outcomes)
+    settings = _params(params).train
+    chosen = (run_or_record if record_too_few else run)(settings, tables, target, output)
+    if chosen is None:
+        typer.echo(f"{target}: not enough data, see {output / 'train' / 'selection.json'}")
+        return
     losses = ", ".join(f"{n} {v:.4f}" for n, v in chosen.log_loss.items())
     typer.echo(f"{target}: chose '{chosen.selected}' (log loss out of fold: {losses})")
 
@@ -225,7 +237,7 @@ def evaluate(
         if output is None:
             raise typer.BadParameter("--ladder needs --output.")
         metrics = run_ladder(settings, predictions, output)
-        typer.echo(metrics["verdict"]["sentence"])
+        typer.echo(metrics.get("not_enough_data") or metrics["verdict"]["sentence"])
         _emit(metrics, json)
         return
     columns = Columns(outcome=outcome, cluster=tuple(cluster.split(",")))
@@ -315,6 +327,9 @@ def register(
     from pipeline.register import run
 
     done = run(_params(params).register, target, output)
+    if "not_enough_data" in done:
+        typer.echo(f"{target}: nothing to register, {done['not_enough_data']}")
+        return
     typer.echo(f"{done['model']} version {done['version']} @{done['alias']}, run {done['run_id']}")
 
 

@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score
 from models.errors import NotEnoughDataError
 from models.metrics import Estimate, Judged, differences, estimates, resample_metrics
 from models.selection import COMPARATORS, verdict
+from pipeline.artefacts import NOT_ENOUGH_DATA, SELECTION
 from pipeline.config import EvaluateParams
 from pipeline.errors import TableError
 from pipeline.figures import calibration_figure, ladder_figure, roc_curves, roc_figure
@@ -163,10 +164,15 @@ def run_ladder(params: EvaluateParams, predictions: Path, output: Path) -> dict[
     predictions : Path
         ``train/predictions.parquet`` of a target; ``selection.json`` lies beside it.
     output : Path
-        Gets ``metrics.json``, ``roc.csv``, ``calibration.csv``, ``ladder.csv`` and figures.
+        Gets ``metrics.json``, and ``roc``, ``calibration`` and ``ladder`` as tables and figures
+        in ``plots/``. A target that had too little data gets the reason only.
     """
+    (output / "plots").mkdir(parents=True, exist_ok=True)
+    selection = read_json(predictions.parent / SELECTION)
+    if NOT_ENOUGH_DATA in selection:
+        write_json(selection, output / "metrics.json")
+        return dict(selection)
     table = read_table(predictions)
-    selection = read_json(predictions.parent / "selection.json")
     names = [c for c in table.columns if c.startswith("p_")]
     judged, risks, left_out = read_predictions(predictions, Columns(), names)
     risks = {n.removeprefix("p_"): r for n, r in risks.items()}
@@ -191,7 +197,7 @@ def run_ladder(params: EvaluateParams, predictions: Path, output: Path) -> dict[
         **{f"against_{rung}": _plain(found) for rung, found in against.items()},
     }
     write_json(metrics, output / "metrics.json")
-    _write_curves(judged, risks, metrics, output)
+    _write_curves(judged, risks, metrics, output / "plots")
     return metrics
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.build import SPECS
 from models.explain import check_additivity, family_table, importance_table
-from pipeline.artefacts import read_bundle
+from pipeline.artefacts import read_bundle, why_no_model
 from pipeline.beeswarm import beeswarm_figure
 from pipeline.config import ExplainParams
 from pipeline.errors import ConfigError
@@ -28,8 +28,11 @@ def run(params: ExplainParams, target_folder: Path, features: Path, output: Path
         The feature table the target was trained on.
     output : Path
         Gets, per candidate, ``importance_*.csv``, ``families_*.csv``, ``contributions_*.parquet``
-        and ``beeswarm_*.png``; and ``explain.json``.
+        and ``beeswarm_*.png``; and ``explain.json`` (empty for a target without a model).
     """
+    if why_no_model(target_folder):
+        write_json({}, output / "explain.json")
+        return {}
     rows = _training_rows(target_folder / "train" / "predictions.parquet", read_table(features))
     summary = {}
     for name in params.candidates:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from models.bundle import Bundle
-from pipeline.artefacts import probe_cases, read_bundle
+from pipeline.artefacts import NOT_ENOUGH_DATA, probe_cases, read_bundle, why_no_model
 from pipeline.config import RegisterParams
 from pipeline.io import read_json, write_json
 from pipeline.tracking import ALIAS, RunRecord, log_study_target
@@ -23,8 +23,12 @@ def run(params: RegisterParams, target_folder: Path, output: Path) -> dict[str, 
     target_folder : Path
         ``outputs/<study>/<target>`` after training, evaluation and explanation.
     output : Path
-        Gets what was registered, without run ids: equal inputs give equal files.
+        Gets what was registered, without run ids: equal inputs give equal files. A target
+        without a model gets the reason, and no run.
     """
+    if reason := why_no_model(target_folder):
+        write_json({NOT_ENOUGH_DATA: reason}, output)
+        return {NOT_ENOUGH_DATA: reason}
     bundle = read_bundle(target_folder / "bundle")
     metrics = read_json(target_folder / "evaluate" / "metrics.json")
     study = target_folder.parent.name

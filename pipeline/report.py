@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline.artefacts import NOT_ENOUGH_DATA
 from pipeline.config import ReportParams
 from pipeline.evaluate import ladder_table
 from pipeline.io import atomic_path, read_json, write_table
@@ -91,18 +92,21 @@ def figure_text(value: Any, digits: int = 3) -> str:
 
 def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
     metrics = read_json(folder / "evaluate" / "metrics.json")
+    if NOT_ENOUGH_DATA in metrics:
+        return {"name": target, "reason": metrics[NOT_ENOUGH_DATA]}
     explained = read_json(folder / "explain" / "explain.json")
     ladder = ladder_table(metrics)
     write_table(ladder, output / f"ladder_{target}.csv")
     shown = metrics["verdict"]["shown"]
     figures = {
-        "AUC of every candidate": folder / "evaluate" / "ladder.png",
-        "ROC": folder / "evaluate" / "roc.png",
-        "Calibration": folder / "evaluate" / "calibration.png",
+        "AUC of every candidate": folder / "evaluate" / "plots" / "ladder.png",
+        "ROC": folder / "evaluate" / "plots" / "roc.png",
+        "Calibration": folder / "evaluate" / "plots" / "calibration.png",
         f"Contributions to the log-odds, '{shown}'": folder / "explain" / f"beeswarm_{shown}.png",
     }
     return {
         "name": target,
+        "reason": "",
         "metrics": metrics,
         "ladder": _records(ladder),
         "families": explained.get(shown, {}).get("families", {}),

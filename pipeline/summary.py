@@ -10,18 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from features.reference import SEEDS
-from models.errors import NotEnoughDataError
 from pipeline import evaluate, featurize, label, study, train
+from pipeline.artefacts import NOT_ENOUGH_DATA
 from pipeline.config import Params
 from pipeline.errors import ConfigError
 from pipeline.io import atomic_path
 from pipeline.study_folder import read_design
 
 OUTPUTS = Path("outputs")
-HEADER = (
-    "| study | endpoint | target | persons | bouts | events | AUC of logistic (95 %) "
-    "| AUC of condition and exercise | selected | verdict |\n"
-    "|---|---|---|---|---|---|---|---|---|---|\n"
+COLUMNS = (
+    "study",
+    "endpoint",
+    "target",
+    "persons",
+    "bouts",
+    "events",
+    "AUC, logistic (95 %)",
+    "AUC, condition and exercise",
+    "chosen",
+    "log loss against condition and exercise (95 %)",
+    "verdict",
 )
 
 
@@ -45,47 +53,59 @@ def results(params: Params, output: Path) -> None:
     the study and its endpoint differ. A study whose files are absent is named as such.
     """
     names = ["demo", *sorted(p.stem for p in (SEEDS / "studies").glob("*.toml"))]
-    lines = [line for name in names for line in _study_lines(params, name)]
+    rows = [COLUMNS, ("---",) * len(COLUMNS)]
+    rows += [row for name in names for row in _study_rows(params, name)]
+    text = "".join(f"| {' | '.join(row)} |\n" for row in rows)
     with atomic_path(output) as temporary:
-        temporary.write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
-def _study_lines(params: Params, name: str) -> Iterator[str]:
+def _study_rows(params: Params, name: str) -> Iterator[tuple[str, ...]]:
     folder = OUTPUTS / "results" / name
     shutil.rmtree(folder, ignore_errors=True)
     try:
         study.run(replace(params.study, name=name, source=""), folder)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
-        yield f"| {name} | files not at hand | | | | | | | | |"
+        yield _row(name, verdict="files not at hand")
         return
     label.run(params.label, folder, folder / "outcomes.parquet")
     featurize.run(params.featurize, folder, folder / "features.parquet")
     for endpoint in read_design(folder).endpoints:
         for target in params.targets:
-            yield _line(params, folder, endpoint.name, target)
+            yield _target_row(params, folder, endpoint.name, target)
 
 
-def _line(params: Params, folder: Path, endpoint: str, target: str) -> str:
-    place = f"| {folder.name} | {endpoint} | {target} "
+def _row(*cells: str, verdict: str) -> tuple[str, ...]:
+    return (*cells, *[""] * (len(COLUMNS) - len(cells) - 1), verdict)
+
+
+def _target_row(params: Params, folder: Path, endpoint: str, target: str) -> tuple[str, ...]:
     tables = (folder / "features.parquet", folder / "outcomes.parquet")
-    target_folder = folder / endpoint / target
-    try:
-        train.run(replace(params.train, endpoint=endpoint), tables, target, target_folder)
-    except NotEnoughDataError as error:
-        return f"{place}| | | | | | | Not enough data: {error} |"
+    output = folder / endpoint / target
+    train.run_or_record(replace(params.train, endpoint=endpoint), tables, target, output)
     metrics = evaluate.run_ladder(
-        params.evaluate,
-        target_folder / "train" / "predictions.parquet",
-        target_folder / "evaluate",
+        params.evaluate, output / "train" / "predictions.parquet", output / "evaluate"
     )
+    if NOT_ENOUGH_DATA in metrics:
+        return _row(folder.name, endpoint, target, verdict=metrics[NOT_ENOUGH_DATA])
+    judgement = metrics["verdict"]
+    return _row(
+        folder.name,
+        endpoint,
+        target,
+        *(str(metrics[n]) for n in ("n_participants", "n", "n_events")),
+        _figures(metrics["candidates"]["logistic"]["auc"], ".2f"),
+        _figures(metrics["candidates"]["stratum"]["auc"], ".2f"),
+        metrics["selected"],
+        f"{judgement['shown']} "
+        + _figures(metrics["against_stratum"][judgement["shown"]]["log_loss"], "+.3f"),
+        verdict=judgement["opening"],
+    )
+
+
+def _figures(found: dict[str, Any], form: str) -> str:
     return (
-        f"{place}| {metrics['n_participants']} | {metrics['n']} | {metrics['n_events']} "
-        f"| {_auc(metrics, 'logistic')} | {_auc(metrics, 'stratum')} | {metrics['selected']} "
-        f"| {metrics['verdict']['sentence']} |"
+        f"{format(found['estimate'], form)} "
+        f"({format(found['lower'], form)} to {format(found['upper'], form)})"
     )
-
-
-def _auc(metrics: dict[str, Any], candidate: str) -> str:
-    found = metrics["candidates"][candidate]["auc"]
-    return f"{found['estimate']:.2f} ({found['lower']:.2f} to {found['upper']:.2f})"

@@ -96,9 +96,7 @@ def log_study_target(
         The registered version carries the alias ``candidate``.
     """
     uri, experiment = store
-    _make_parent_folder(uri)
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_experiment(experiment)
+    _open_experiment(uri, experiment)
     with mlflow.start_run(run_name=parent.name) as run:
         _log(parent)
         for record, bundle in candidates:
@@ -109,9 +107,17 @@ def log_study_target(
     return Logged(run.info.run_id, model[0], version)
 
 
-def _make_parent_folder(uri: str) -> None:
+def _open_experiment(uri: str, experiment: str) -> None:
+    """Choose the experiment; a sqlite store keeps its files beside the database."""
+    mlflow.set_tracking_uri(uri)
+    location = None
     if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(uri.removeprefix("sqlite:///")).resolve().parent
+        folder.mkdir(parents=True, exist_ok=True)
+        location = (folder / "mlruns").as_uri()
+    if mlflow.get_experiment_by_name(experiment) is None:
+        mlflow.create_experiment(experiment, artifact_location=location)
+    mlflow.set_experiment(experiment)
 
 
 def _log(record: RunRecord) -> None:

@@ -13,11 +13,19 @@ import pandas as pd
 from features.build import SPECS, contract_hash, contract_parts
 from models.bundle import Bundle, describe_training, spec_dict
 from models.classifiers import Candidate, LadderSettings, make_ladder
+from models.errors import NotEnoughDataError
 from models.scorers import make_scorer
 from models.selection import Selection, select_candidate
 from models.splits import SplitPlan, make_split_plan
 from models.validation import OutOfFold, cross_validate, fit_tuned
-from pipeline.artefacts import git_commit, probe_answers, stack_versions, write_bundle
+from pipeline.artefacts import (
+    NOT_ENOUGH_DATA,
+    SELECTION,
+    git_commit,
+    probe_answers,
+    stack_versions,
+    write_bundle,
+)
 from pipeline.config import TrainParams
 from pipeline.dataset import Dataset, feature_roles, load_dataset, usable_columns
 from pipeline.io import write_json, write_table
@@ -57,6 +65,23 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
             write_bundle(bundle, output / "bundle")
     _write(output / "train", data, plan, out_of_fold, selection)
     return selection
+
+
+def run_or_record(
+    params: TrainParams, tables: tuple[Path, Path], target: str, output: Path
+) -> Selection | None:
+    """Train, or record that there is too little data for it.
+
+    One target without enough events must not keep the others of a study from their results:
+    ``train/selection.json`` then holds the reason, and ``bundle/`` is empty.
+    """
+    for folder in ("train", "bundle"):
+        (output / folder).mkdir(parents=True, exist_ok=True)
+    try:
+        return run(params, tables, target, output)
+    except NotEnoughDataError as error:
+        write_json({NOT_ENOUGH_DATA: str(error)}, output / "train" / SELECTION)
+        return None
 
 
 def ladder_settings(params: TrainParams) -> LadderSettings:
@@ -136,4 +161,4 @@ def _write(
         "n_without_target": data.n_without_target,
         "tuning": out_of_fold.chosen,
     }
-    write_json(details, folder / "selection.json")
+    write_json(details, folder / SELECTION)
