@@ -22,13 +22,13 @@ from features.columns import (
     MEASUREMENT_KEYS,
     MEASUREMENTS,
     MEASUREMENTS_BY_NAME,
+    MISSING_WORDS,
     TIMEPOINT_PATTERN,
     Column,
 )
 from features.reference import load_reference
 from features.units import MEASURES, Measure, likely_unit
 
-MISSING_WORDS = frozenset({"", "na", "nan", "n/a", "null", "none", "."})
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
 
