@@ -18,15 +18,12 @@ from features.contract import check_cases
 from models.bundle import Bundle, from_files, to_files
 from models.errors import BundleError
 from pipeline.errors import TableError
-from pipeline.io import atomic_path, read_json
+from pipeline.io import atomic_path
 
 BUNDLE_FILES = ("manifest.json", "bundle.json", "scorer.json", "booster.ubj")
 # Versions that can change a prediction.
 STACK = ("eih", "numpy", "pandas", "scikit-learn", "scipy", "shap", "mlflow")
 PROBE_TOLERANCE = 1e-6
-SELECTION = "selection.json"
-# The key of selection.json and metrics.json that says why there is no model.
-NOT_ENOUGH_DATA = "not_enough_data"
 
 
 def stack_versions() -> dict[str, str]:
@@ -130,12 +127,6 @@ def check_probe(bundle: Bundle, where: str) -> None:
             f"version that made it (git {bundle.record.get('git_commit') or 'unknown'}), or train "
             "again."
         )
-
-
-def why_no_model(target_folder: Path) -> str | None:
-    """Return the reason a target could not be trained, None where it was."""
-    reason: str | None = read_json(target_folder / "train" / SELECTION).get(NOT_ENOUGH_DATA)
-    return reason
 
 
 def find_bundles(folder: Path) -> Mapping[str, Bundle]:

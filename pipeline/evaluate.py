@@ -14,11 +14,11 @@ from sklearn.metrics import average_precision_score
 from models.errors import NotEnoughDataError
 from models.metrics import Estimate, Judged, differences, estimates, resample_metrics
 from models.selection import COMPARATORS, verdict
-from pipeline.artefacts import NOT_ENOUGH_DATA, SELECTION
 from pipeline.config import EvaluateParams
 from pipeline.errors import TableError
 from pipeline.figures import calibration_figure, ladder_figure, roc_curves, roc_figure
 from pipeline.io import read_json, read_table, write_json, write_table
+from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 
 Matrix = npt.NDArray[np.float64]
 CALIBRATION = ("in_the_large", "intercept", "slope")

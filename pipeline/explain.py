@@ -10,11 +10,12 @@ import pandas as pd
 
 from features.build import SPECS
 from models.explain import check_additivity, family_table, importance_table
-from pipeline.artefacts import read_bundle, why_no_model
+from pipeline.artefacts import read_bundle
 from pipeline.beeswarm import beeswarm_figure
 from pipeline.config import ExplainParams
 from pipeline.errors import ConfigError
 from pipeline.io import read_table, write_json, write_table
+from pipeline.target_folder import why_no_model
 
 
 def run(params: ExplainParams, target_folder: Path, features: Path, output: Path) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from models.bundle import Bundle
-from pipeline.artefacts import NOT_ENOUGH_DATA, probe_cases, read_bundle, why_no_model
+from pipeline.artefacts import probe_cases, read_bundle
 from pipeline.config import RegisterParams
 from pipeline.io import read_json, write_json
+from pipeline.target_folder import NOT_ENOUGH_DATA, why_no_model
 from pipeline.tracking import ALIAS, RunRecord, log_study_target
 
 

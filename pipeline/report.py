@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.artefacts import NOT_ENOUGH_DATA
 from pipeline.config import ReportParams
 from pipeline.evaluate import ladder_table
 from pipeline.io import atomic_path, read_json, write_table
 from pipeline.study_folder import CARD, read_card
+from pipeline.target_folder import NOT_ENOUGH_DATA
 
 SIMULATED = (
     "Simulated data: this report shows what the software does, not that the response to exercise "

@@ -11,11 +11,11 @@ from typing import Any
 
 from features.reference import SEEDS
 from pipeline import evaluate, featurize, label, study, train
-from pipeline.artefacts import NOT_ENOUGH_DATA
 from pipeline.config import Params
 from pipeline.errors import ConfigError
 from pipeline.io import atomic_path
 from pipeline.study_folder import read_design
+from pipeline.target_folder import NOT_ENOUGH_DATA
 
 OUTPUTS = Path("outputs")
 COLUMNS = (

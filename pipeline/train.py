@@ -19,8 +19,6 @@ from models.selection import Selection, select_candidate
 from models.splits import SplitPlan, make_split_plan
 from models.validation import OutOfFold, cross_validate, fit_tuned
 from pipeline.artefacts import (
-    NOT_ENOUGH_DATA,
-    SELECTION,
     git_commit,
     probe_answers,
     stack_versions,
@@ -29,6 +27,7 @@ from pipeline.artefacts import (
 from pipeline.config import TrainParams
 from pipeline.dataset import Dataset, feature_roles, load_dataset, usable_columns
 from pipeline.io import write_json, write_table
+from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 
 
 def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Path) -> Selection:

@@ -1,0 +1,17 @@
+"""The output folder of one target: which file says what was chosen, or why there is no model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.io import read_json
+
+SELECTION = "selection.json"
+# The key of selection.json and metrics.json that says why there is no model.
+NOT_ENOUGH_DATA = "not_enough_data"
+
+
+def why_no_model(target_folder: Path) -> str | None:
+    """Return the reason a target could not be trained, None where it was."""
+    reason: str | None = read_json(target_folder / "train" / SELECTION).get(NOT_ENOUGH_DATA)
+    return reason

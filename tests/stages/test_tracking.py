@@ -1,0 +1,102 @@
+"""What is put into MLflow, and that the registered model answers as the bundle does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import register
+from pipeline.artefacts import find_bundles, read_bundle
+from pipeline.config import Params
+from pipeline.io import read_json, write_json
+from pipeline.predict import predict
+from pipeline.tracking import cases_signature
+
+MODEL = "eih-small-response"
+
+
+@pytest.fixture(scope="module")
+def store(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A sqlite store with the small study's response target in it."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    params = replace(Params().register, tracking_uri=uri)
+    register.run(params, trained / "response", folder / "registration.json")
+    return uri
+
+
+def test_one_run_holds_the_candidates_as_nested_runs(store: str, trained: Path) -> None:
+    client = mlflow.MlflowClient(store)
+    experiment = client.get_experiment_by_name("eih")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+
+    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    nested = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+
+    assert [r.info.run_name for r in parents] == [MODEL]
+    assert {r.data.tags["mlflow.parentRunId"] for r in nested} == {parents[0].info.run_id}
+    assert {r.info.run_name for r in nested} == {
+        "prevalence",
+        "stratum",
+        "baseline",
+        "logistic",
+        "xgboost",
+    }
+
+
+def test_run_carries_hashes_metrics_with_intervals_and_figures(store: str, trained: Path) -> None:
+    client = mlflow.MlflowClient(store)
+    experiment = client.get_experiment_by_name("eih")
+    assert experiment is not None
+    run = client.search_runs([experiment.experiment_id], f"run_name = '{MODEL}'")[0]
+    bundle = read_bundle(trained / "response" / "bundle")
+
+    assert run.data.params["data_sha256"] == bundle.record["data_sha256"]
+    assert run.data.params["split_sha256"] == bundle.record["split_sha256"]
+    assert {"auc", "auc_lower", "auc_upper", "log_loss_lower"} <= set(run.data.metrics)
+    assert "The predictors" in run.data.tags["verdict"]
+    figures = {f.path for f in client.list_artifacts(run.info.run_id, "evaluate/plots")}
+    assert "evaluate/plots/calibration.png" in figures
+
+
+def test_registered_model_answers_raw_cases_as_the_bundle_does(store: str, trained: Path) -> None:
+    mlflow.set_tracking_uri(store)
+    cases = pd.read_parquet(trained / "cases.parquet").head(30)
+    cases["modality"] = cases["modality"].replace("rest", "aerobic")
+    cases.loc[3, "age_years"] = 400.0
+    response = {"response": find_bundles(trained)["response"]}
+    expected = predict(cases, response).predictions.set_index("row")["p_response"]
+
+    answer = mlflow.pyfunc.load_model(f"models:/{MODEL}@candidate").predict(cases)
+
+    assert len(answer) == len(cases)
+    np.testing.assert_array_equal(answer["p_response"].dropna(), expected)
+    assert answer.loc[3, "reject"] == "age_years: expected numbers in 10 to 110 years"
+    assert answer["p_response"].isna().equals(answer["reject"].ne(""))
+
+
+def test_signature_makes_everything_optional_but_the_keys_condition_and_modality() -> None:
+    required = [c.name for c in cases_signature().inputs if c.required]
+
+    assert required == ["study_id", "participant_id", "session_id", "condition", "modality"]
+
+
+def test_input_example_is_made_up(trained: Path) -> None:
+    example = register.input_example()
+
+    assert example["participant_id"].str.startswith("probe_").all()
+
+
+def test_a_target_without_a_model_is_registered_as_such(tmp_path: Path) -> None:
+    folder = tmp_path / "study" / "response"
+    write_json({"not_enough_data": "too few"}, folder / "train" / "selection.json")
+
+    done = register.run(Params().register, folder, tmp_path / "registration.json")
+
+    assert done == read_json(tmp_path / "registration.json") == {"not_enough_data": "too few"}
