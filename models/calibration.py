@@ -39,7 +39,11 @@ def recalibrate(y: Vector, log_odds: Vector, weights: Matrix) -> tuple[Vector, V
     .. [Cox1958] Two further applications of a model for binary regression. Biometrika 45:562.
     """
     center = float(np.mean(log_odds))
-    x = log_odds - center
+    # In units of its own spread: steps are then of order one whatever the scale of the risks.
+    spread = float(np.std(log_odds))
+    if not spread > 1e-12 * max(1.0, abs(center)):
+        return np.full(len(weights), np.nan), np.full(len(weights), np.nan)
+    x = (log_odds - center) / spread
     total = weights.sum(axis=1)
     rate = np.clip((weights @ y) / total, 1e-9, 1 - 1e-9)
     a, b = logit(rate), np.zeros(len(weights))
@@ -53,7 +57,8 @@ def recalibrate(y: Vector, log_odds: Vector, weights: Matrix) -> tuple[Vector, V
     # A slope this steep on this spread is a separation on its way to infinity.
     runaway = np.abs(b) * (np.ptp(x) if len(x) else 0.0) > 500
     bad = ~done | runaway
-    return np.where(bad, np.nan, a - b * center), np.where(bad, np.nan, b)
+    slope = b / spread
+    return np.where(bad, np.nan, a - slope * center), np.where(bad, np.nan, slope)
 
 
 def _newton_step(
@@ -83,7 +88,8 @@ def calibration_in_the_large(y: Vector, log_odds: Vector, weights: Matrix) -> Ve
     """
     total = weights.sum(axis=1)
     rate = (weights @ y) / total
-    a = np.zeros(len(weights))
+    # Exact where all risks are equal, near enough for Newton's method elsewhere.
+    a = logit(np.clip(rate, 1e-9, 1 - 1e-9)) - (weights @ log_odds) / total
     for _ in range(MAX_STEPS):
         with np.errstate(over="ignore"):
             p = 1.0 / (1.0 + np.exp(-(a[:, None] + log_odds)))
