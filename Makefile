@@ -45,7 +45,7 @@ test: env  ## all tests and doctests
 	$(BIN)/python -m pytest -q
 
 smoke: env  ## a small study end to end: for another interpreter (PYTHON=, VENV=)
-	$(BIN)/python -m pytest -q tests/stages/test_pipeline.py tests/unit/test_models_scorers.py
+	$(BIN)/python -m pytest -q tests/stages/test_pipeline.py
 
 check: env  ## style, types, architecture
 	$(BIN)/ruff format --check .

@@ -95,6 +95,17 @@ def test_in_the_large_of_one_risk_is_the_distance_of_the_log_odds(log_odds, even
     assert large[0] == pytest.approx(np.log(events / (100 - events)) - log_odds, abs=1e-8)
 
 
+@pytest.mark.parametrize("distance", [3.0, 5.0, 7.0, 9.0, 20.0])
+@pytest.mark.parametrize("events", [1, 2, 3])
+def test_in_the_large_of_two_clumps_of_risks_makes_the_mean_risk_the_event_rate(distance, events):
+    # The likelihood is flat between clumps: a full Newton step jumps from one to the other.
+    y, log_odds = table({0.0: (1, 1), distance: (events - 1, 3 - events)})
+
+    large = calibration_in_the_large(y, log_odds, once(y))
+
+    assert np.mean(risk_of(log_odds + large)) == pytest.approx(events / 4, abs=1e-8)
+
+
 def test_in_the_large_is_zero_when_the_mean_risk_is_the_event_rate():
     # Mean risk (.2 * 50 + .6 * 50) / 100 = .4, events (5 + 35) / 100 = .4.
     y, risk = table({0.2: (5, 45), 0.6: (35, 15)})
