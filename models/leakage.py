@@ -92,8 +92,8 @@ def check_unfitted(estimator: Any) -> None:
     What is fitted before the split has seen the test persons. scikit-learn's convention is
     relied on: whatever ``fit`` learns ends in an underscore.
     """
-    parts = {"estimator": estimator, **estimator.get_params(deep=True)}
-    for name, part in parts.items():
+    parts = [("estimator", estimator), *estimator.get_params(deep=True).items()]
+    for name, part in parts:
         if not hasattr(part, "get_params"):
             continue
         learnt = [a for a in vars(part) if a.endswith("_") and not a.startswith("_")]
