@@ -88,14 +88,20 @@ def calibration_in_the_large(y: Vector, log_odds: Vector, weights: Matrix) -> Ve
     """
     total = weights.sum(axis=1)
     rate = (weights @ y) / total
-    # Exact where all risks are equal, near enough for Newton's method elsewhere.
-    a = logit(np.clip(rate, 1e-9, 1 - 1e-9)) - (weights @ log_odds) / total
-    for _ in range(MAX_STEPS):
+    wanted = logit(np.clip(rate, 1e-9, 1 - 1e-9))
+    # The root lies between the shifts that lift the smallest and the largest risk to the rate;
+    # a Newton step that leaves the bracket (risks near 0 and 1 are flat) is replaced by its half.
+    low, high = wanted - log_odds.max(), wanted - log_odds.min()
+    a = wanted - (weights @ log_odds) / total
+    for _ in range(MAX_STEPS * 2):
         with np.errstate(over="ignore"):
             p = 1.0 / (1.0 + np.exp(-(a[:, None] + log_odds)))
         gradient = (weights * (y - p)).sum(axis=1)
         curvature = (weights * p * (1.0 - p)).sum(axis=1)
-        step = np.clip(gradient / np.maximum(curvature, 1e-300), -5, 5)
+        low, high = np.where(gradient > 0, a, low), np.where(gradient < 0, a, high)
+        proposed = a + gradient / np.maximum(curvature, 1e-300)
+        inside = (proposed >= low) & (proposed <= high)
+        step = np.where(inside, proposed, (low + high) / 2) - a
         a = a + step
         if np.nanmax(np.abs(step)) < TOLERANCE:
             break

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 from sklearn.frozen import FrozenEstimator
+from xgboost import XGBModel
 
 from models.errors import LeakageError
 
@@ -97,7 +98,9 @@ def check_unfitted(estimator: Any) -> None:
         if not hasattr(part, "get_params"):
             continue
         learnt = [a for a in vars(part) if a.endswith("_") and not a.startswith("_")]
-        if learnt or isinstance(part, FrozenEstimator):
+        # Boosted trees keep what they learnt elsewhere, but say so when asked.
+        says_so = isinstance(part, XGBModel) and part.__sklearn_is_fitted__()
+        if learnt or says_so or isinstance(part, FrozenEstimator):
             raise LeakageError(
                 f"{type(part).__name__} ('{name}'): expected an unfitted estimator, found one "
                 f"that was fitted before the split. Everything learnt is learnt inside the fold."

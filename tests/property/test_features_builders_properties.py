@@ -18,8 +18,8 @@ from features.questionnaires import Instrument, score_cases
 from features.reference import load_reference
 from features.spec import indicators
 
-MANY = settings(max_examples=100, deadline=None, derandomize=True, database=None)
-FEW = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+MANY = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+FEW = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
 # Keys by hand (evidence D1): number of items, lowest and highest answer, reversed items, scales.
 KEYS_BY_HAND = (

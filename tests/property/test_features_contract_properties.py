@@ -12,7 +12,7 @@ from features.columns import CASES, MEASUREMENTS, MISSING_WORDS
 from features.contract import check_cases, check_measurements
 from features.units import MEASURES, likely_unit
 
-FEW = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+FEW = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 # An intensity has a rule of its own.
 NUMBERS = tuple(c for c in CASES if c.kind in ("number", "integer") and c.name != "intensity_value")
 CATEGORIES = tuple(c for c in CASES if c.levels)

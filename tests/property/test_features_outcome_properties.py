@@ -21,7 +21,7 @@ from features.outcome import (
 from features.units import MEASURES
 
 MANY = settings(max_examples=100, deadline=None, derandomize=True, database=None)
-FEW = settings(max_examples=20, deadline=None, derandomize=True, database=None)
+FEW = settings(max_examples=8, deadline=None, derandomize=True, database=None)
 PPT = Endpoint("ppt_local", "ppt", "local", "post")
 HEAT = Endpoint("heat_remote", "heat_threshold", "remote", "post")
 OUTCOMES = tuple(n for n, m in MEASURES.items() if m.less_pain)
