@@ -43,7 +43,8 @@ class Column:
     """One column of a table.
 
     ``low`` and ``high`` are inclusive; ``known_at`` is the moment from which the value can be
-    known; ``source`` says where ranges and levels come from.
+    known; ``source`` says where ranges and levels come from. A ``required`` column has to be
+    there, with a value in every row unless it is ``nullable``.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Column:
     high: float | None = None
     levels: tuple[str, ...] = ()
     required: bool = False
+    nullable: bool = False
     source: str = "contract"
 
     def expected(self) -> str:
@@ -198,7 +200,14 @@ MEASUREMENTS: tuple[Column, ...] = (
     _number("minutes_from_bout", "min", -1e5, 1e6, "minutes after the end of the bout", "after"),
     Column("trial", "integer", "after", "number of the trial", low=1, high=10000),
     Column("stimulus_level", "number", "after", "level of a calibrated stimulus", low=0, high=1e6),
-    Column("value", "number", "after", "the reading; missing where a trial was lost"),
+    Column(
+        "value",
+        "number",
+        "after",
+        "the reading; missing where a trial was lost",
+        required=True,
+        nullable=True,
+    ),
     Column("unit", "text", "after", "unit of the reading", required=True),
 )
 MEASUREMENT_KEYS = (

@@ -109,9 +109,9 @@ def check_cases(table: pd.DataFrame, *, unique: bool = True) -> Checked:
     """
     checked, violations = _check_columns(table.reset_index(drop=True), CASES)
     violations += _known_too_late(checked)
-    violations += _intensity_violations(checked)
+    violations += _intensity_violations(checked, violations)
     if unique:
-        violations += _duplicate_keys(checked, KEYS)
+        violations += _duplicate_keys(checked, KEYS, violations)
     return Checked(checked, tuple(violations))
 
 
@@ -125,18 +125,19 @@ def check_measurements(table: pd.DataFrame) -> Checked:
         implausible in its declared unit is NaN and named, with the unit it more likely has.
     """
     checked, violations = _check_columns(table.reset_index(drop=True), MEASUREMENTS)
-    if any(v.code == "missing_column" for v in violations):
-        return Checked(checked, tuple(violations))
-    violations += _timepoint_violations(checked)
-    violations += _convert_units(checked)
-    violations += _duplicate_keys(checked, MEASUREMENT_KEYS)
+    if "timepoint" in checked.columns:
+        violations += _timepoint_violations(checked)
+    if {"measure", "unit", "value"} <= set(checked.columns):
+        violations += _convert_units(checked)
+    violations += _duplicate_keys(checked, MEASUREMENT_KEYS, violations)
     return Checked(checked, tuple(violations))
 
 
 def _check_columns(
     table: pd.DataFrame, columns: Sequence[Column]
 ) -> tuple[pd.DataFrame, list[Violation]]:
-    violations: list[Violation] = []
+    violations = _repeated_columns(table, columns)
+    table = table.loc[:, ~table.columns.duplicated()]
     typed: dict[str, pd.Series] = {}
     if len(table) == 0:
         violations.append(Violation("", "empty_table", (), "at least one row", "none"))
@@ -147,6 +148,16 @@ def _check_columns(
             continue
         typed[column.name] = _check_column(table[column.name], column, violations)
     return table.assign(**typed), violations
+
+
+def _repeated_columns(table: pd.DataFrame, columns: Sequence[Column]) -> list[Violation]:
+    known = {c.name for c in columns}
+    counts = table.columns.value_counts()
+    return [
+        Violation(str(n), "repeated_column", (), "this column once", f"it {count} times")
+        for n, count in counts.items()
+        if count > 1 and n in known
+    ]
 
 
 def _missing_column(column: Column, table: pd.DataFrame) -> Violation:
@@ -173,18 +184,20 @@ def _check_column(series: pd.Series, column: Column, violations: list[Violation]
         values = _check_number(series, column, violations)
     else:
         values = _check_text(series, column, violations)
-    missing = _is_missing(series)
-    if column.required and missing.any():
+    missing = _is_missing(series, column)
+    if column.required and not column.nullable and missing.any():
         violations.append(
             _rows_violation(column, "missing_value", missing, "a value in every row", "missing")
         )
     return values
 
 
-def _is_missing(series: pd.Series) -> pd.Series:
+def _is_missing(series: pd.Series, column: Column) -> pd.Series:
     if pd.api.types.is_numeric_dtype(series):
         return series.isna()
-    return series.isna() | series.astype(str).str.strip().str.lower().isin(MISSING_WORDS)
+    # A word that is a level of the column ('none' of drug) is a value there.
+    words = MISSING_WORDS - set(column.levels)
+    return series.isna() | series.astype(str).str.strip().str.lower().isin(words)
 
 
 def _rows_violation(
@@ -204,7 +217,7 @@ def _check_number(series: pd.Series, column: Column, violations: list[Violation]
         values = series.astype("float64")
     else:
         values = pd.to_numeric(series, errors="coerce").astype("float64")
-        unread = (values.isna() & ~_is_missing(series)).to_numpy()
+        unread = (values.isna() & ~_is_missing(series, column)).to_numpy()
         if unread.any():
             violations.append(
                 _rows_violation(
@@ -245,7 +258,7 @@ def _decimal_comma_hint(texts: pd.Series) -> str:
 
 
 def _check_text(series: pd.Series, column: Column, violations: list[Violation]) -> pd.Series:
-    missing = _is_missing(series).to_numpy()
+    missing = _is_missing(series, column).to_numpy()
     texts = _as_text(series).to_numpy(copy=True)
     texts[missing] = np.nan
     if column.levels:
@@ -262,10 +275,13 @@ def _check_text(series: pd.Series, column: Column, violations: list[Violation]) 
 
 def _as_text(series: pd.Series) -> pd.Series:
     """Text of every value; whole numbers read as floats keep no '.0' (ids come so from files)."""
-    if pd.api.types.is_float_dtype(series):
-        whole = series.map(lambda v: str(int(v)) if np.isfinite(v) and v == int(v) else str(v))
-        return whole.astype("object")
-    return series.astype(str).str.strip().astype("object")
+    texts = series.astype("object").map(_text)
+    return texts.str.strip().astype("object")
+
+
+def _text(value: object) -> str:
+    whole = isinstance(value, float) and np.isfinite(value) and value == int(value)
+    return str(int(value)) if whole else str(value)  # type: ignore[call-overload]
 
 
 def _known_too_late(table: pd.DataFrame) -> list[Violation]:
@@ -283,17 +299,20 @@ def _known_too_late(table: pd.DataFrame) -> list[Violation]:
     ]
 
 
-def _intensity_violations(table: pd.DataFrame) -> list[Violation]:
-    if not {"intensity_metric", "intensity_value"} <= set(table.columns):
+def _intensity_violations(table: pd.DataFrame, earlier: Sequence[Violation]) -> list[Violation]:
+    """Empty in place every intensity that its metric cannot take, or that has no metric."""
+    if "intensity_value" not in table.columns:
         return []
-    metrics = load_reference("exercise_intensity.toml")["metrics"]
-    values = table["intensity_value"].to_numpy(dtype=float)
+    values = table["intensity_value"].to_numpy(dtype=float, copy=True)
+    metric_of = table.get("intensity_metric", pd.Series(np.nan, index=table.index, dtype="object"))
     outside = np.zeros(len(table), dtype=bool)
-    for name, metric in metrics.items():
+    for name, metric in load_reference("exercise_intensity.toml")["metrics"].items():
         low, high = metric["value"][0], metric["limit"]
-        of_metric = (table["intensity_metric"] == name).to_numpy()
-        outside |= of_metric & ((values < low) | (values > high))
-    unnamed = np.isfinite(values) & table["intensity_metric"].isna().to_numpy()
+        outside |= (metric_of == name).to_numpy() & ((values < low) | (values > high))
+    bare = np.isfinite(values) & metric_of.isna().to_numpy()
+    unnamed = bare & ~_named_rows(earlier, ("intensity_metric",), len(table))
+    values[outside | bare] = np.nan
+    table["intensity_value"] = values
     found = []
     column = CASES_BY_NAME["intensity_value"]
     if outside.any():
@@ -309,12 +328,26 @@ def _intensity_violations(table: pd.DataFrame) -> list[Violation]:
     return found
 
 
-def _duplicate_keys(table: pd.DataFrame, keys: Sequence[str]) -> list[Violation]:
+def _named_rows(violations: Sequence[Violation], columns: Sequence[str], n_rows: int) -> Mask:
+    """Mask of the rows in which a violation names one of ``columns``."""
+    mask = np.zeros(n_rows, dtype=bool)
+    for violation in violations:
+        if violation.column in columns:
+            mask[list(violation.rows)] = True
+    return mask
+
+
+def _duplicate_keys(
+    table: pd.DataFrame, keys: Sequence[str], earlier: Sequence[Violation]
+) -> list[Violation]:
     present = [k for k in keys if k in table.columns]
     if not set(KEYS) <= set(present):
         return []
-    duplicated = table.duplicated(subset=present, keep="first").to_numpy()
-    duplicated = duplicated & table[list(KEYS)].notna().all(axis=1).to_numpy()
+    # A key that was emptied for a fault of its own is not known to be equal to another.
+    complete = table[list(KEYS)].notna().all(axis=1).to_numpy()
+    comparable = complete & ~_named_rows(earlier, present, len(table))
+    duplicated = np.zeros(len(table), dtype=bool)
+    duplicated[comparable] = table[comparable].duplicated(subset=present, keep="first")
     if not duplicated.any():
         return []
     rows = tuple(int(r) for r in np.flatnonzero(duplicated))
@@ -346,6 +379,7 @@ def _convert_units(table: pd.DataFrame) -> list[Violation]:
     violations: list[Violation] = []
     value = table["value"].to_numpy(dtype=float, copy=True)
     unit = table["unit"].to_numpy(dtype=object, copy=True)
+    value[table["unit"].isna().to_numpy() | table["measure"].isna().to_numpy()] = np.nan
     pairs = table[["measure", "unit"]].dropna().drop_duplicates().sort_values(["measure", "unit"])
     for name, declared in pairs.itertuples(index=False):
         rows = np.flatnonzero((table["measure"] == name) & (table["unit"] == declared))

@@ -91,6 +91,11 @@ def signed_change(reference: Vector, after: Vector, measure: str) -> dict[str, V
     dict with ``absolute`` (unit of the measure), ``percent`` (of the reference) and
     ``log_ratio`` (natural log); a ratio to a reference that is not positive is NaN
 
+    Raises
+    ------
+    ValueError
+        For a measure that is no pain outcome: it has no direction of less pain.
+
     Examples
     --------
     A threshold that rises from 200 to 250 kPa, and a rating that falls from 6 to 4:
@@ -101,6 +106,8 @@ def signed_change(reference: Vector, after: Vector, measure: str) -> dict[str, V
     array([2.])
     """
     sign = MEASURES[measure].less_pain
+    if sign == 0:
+        raise ValueError(f"'{measure}' is no pain outcome: it has no direction of less pain.")
     absolute = sign * (after - reference)
     positive = np.where(reference > 0, reference, np.nan)
     return {
@@ -113,9 +120,10 @@ def signed_change(reference: Vector, after: Vector, measure: str) -> dict[str, V
 def summarise_trials(measurements: pd.DataFrame) -> pd.DataFrame:
     """Mean of the trials of every bout, measure, site and timepoint, with its standard error.
 
-    Where stimuli were given at several levels (calibrated stimuli), trials are averaged within
-    levels first, so that a lost trial does not shift the mean; the trial noise is pooled over
-    the whole table per measure, which is steadier than two or three trials can tell.
+    Where stimuli were given at several levels (calibrated stimuli) or body sites, trials are
+    averaged within them first, so that a lost trial does not shift the mean; the trial noise is
+    pooled over the whole table per measure, which is steadier than two or three trials can
+    tell. It is unknown (NaN) for a measure whose trials were never repeated.
 
     Returns
     -------
@@ -123,17 +131,18 @@ def summarise_trials(measurements: pd.DataFrame) -> pd.DataFrame:
     """
     columns = [*KEYS, *CELL]
     data = measurements.dropna(subset=["value"])
-    level = data["stimulus_level"] if "stimulus_level" in data.columns else pd.Series(np.nan)
-    data = data.assign(_level=level.reindex(data.index).fillna(-1.0))
-    cells = data.groupby([*columns, "_level"], sort=True)["value"].agg(["mean", "count", "var"])
-    cells = cells.reset_index()
+    within = [c for c in ("body_site", "stimulus_level") if c in data.columns]
+    values = data.groupby([*columns, *within], sort=True, dropna=False)["value"]
+    cells = values.agg(["mean", "count", "var"]).reset_index()
     noise = _pooled_variance(cells)
     cells["_se2"] = cells["measure"].map(noise) / cells["count"]
     grouped = cells.groupby(columns, sort=True)
     summary = grouped.agg(
-        mean=("mean", "mean"), n_trials=("count", "sum"), se=("_se2", "sum"), _n=("mean", "count")
+        mean=("mean", "mean"), n_trials=("count", "sum"), se2=("_se2", "sum"), _n=("mean", "count")
     ).reset_index()
-    summary["se"] = np.sqrt(summary["se"]) / summary.pop("_n")
+    # A sum of unknown parts would be 0.
+    unknown = summary["measure"].map(noise).isna()
+    summary["se"] = (np.sqrt(summary.pop("se2")) / summary.pop("_n")).mask(unknown)
     return summary
 
 
@@ -215,7 +224,7 @@ def _is_reference(cases: pd.DataFrame, design: OutcomeDesign) -> Vector:
 
 
 def _se_of_mean(standard_errors: pd.Series) -> float:
-    return float(np.sqrt((standard_errors**2).sum()) / len(standard_errors))
+    return float(np.sqrt((standard_errors**2).sum(skipna=False)) / len(standard_errors))
 
 
 def _cell(summary: pd.DataFrame, endpoint: Endpoint, timepoint: str) -> pd.DataFrame:
@@ -348,7 +357,8 @@ def _flare(table: pd.DataFrame, summary: pd.DataFrame, rise_nrs: float) -> pd.Se
     joined = joined.merge(late, on=[*KEYS, "timepoint"], how="left")
     is_acute = joined["timepoint"].isin(ACUTE)
     observed = joined["_acute"].where(is_acute, joined["_late"])
-    return (observed >= rise_nrs).astype("float64").mask(observed.isna())
+    # Ratings have decimals: 2.3 - 0.3 falls one ulp short of 2.
+    return (observed >= rise_nrs - 1e-9).astype("float64").mask(observed.isna())
 
 
 def describe_outcomes(

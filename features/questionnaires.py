@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +46,9 @@ class Instrument:
     def score(self, items: npt.NDArray[np.float64]) -> dict[str, Vector]:
         """Score answers as given.
 
-        Reversed items count ``low + high - answer``. Where at most ``max_missing`` items of the
-        whole form are missing, a scale is the mean of its answered items times its length;
-        beyond that, and where a scale has no answered item, it is NaN.
+        Reversed items count ``low + high - answer``. Where at most ``max_missing`` of a scale's
+        own items are missing, it is the mean of its answered items times its length; beyond
+        that, and where it has no answered item, it is NaN.
 
         Parameters
         ----------
@@ -70,20 +70,20 @@ class Instrument:
         answers = items.copy()
         for item in self.reversed_items:
             answers[:, item - 1] = self.low + self.high - answers[:, item - 1]
-        usable = np.isnan(answers).sum(axis=1) <= self.max_missing
         return {
-            scale: np.where(usable, _prorated_sum(answers, members), np.nan)
+            scale: _prorated_sum(answers[:, [m - 1 for m in members]], self.max_missing)
             for scale, members in self.scales.items()
         }
 
 
-def _prorated_sum(answers: npt.NDArray[np.float64], members: Sequence[int]) -> Vector:
-    chosen = answers[:, [m - 1 for m in members]]
-    answered = (~np.isnan(chosen)).sum(axis=1)
-    total = np.nansum(chosen, axis=1)
+def _prorated_sum(answers: npt.NDArray[np.float64], max_missing: int) -> Vector:
+    n_items = answers.shape[1]
+    answered = (~np.isnan(answers)).sum(axis=1)
+    total = np.nansum(answers, axis=1)
+    usable = (answered >= n_items - max_missing) & (answered > 0)
     # Complete rows keep the exact sum: (sum / n) * n may differ from it in the last bit.
-    prorated = total * len(members) / np.where(answered > 0, answered, np.nan)
-    scored: Vector = np.where(answered == len(members), total, prorated)
+    prorated = total * n_items / np.where(usable, answered, np.nan)
+    scored: Vector = np.where(answered == n_items, total, prorated)
     return scored
 
 

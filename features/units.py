@@ -89,6 +89,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
 def likely_unit(measure: Measure, declared: str, median: float) -> str | None:
     """Name the unit in which a median value would be typical of the measure, if there is one.
 
+    None also where the declared unit fits: a few wild values do not put it in doubt.
+
     Examples
     --------
     A pressure pain threshold of 4 declared in kPa was most likely read in kgf/cm2:
@@ -97,7 +99,10 @@ def likely_unit(measure: Measure, declared: str, median: float) -> str | None:
     'kgf/cm2'
     """
     low, high = measure.typical
-    for unit, (factor, offset) in measure.units.items():
-        if unit != declared and low <= factor * median + offset <= high:
-            return unit
-    return None
+    fitting = [
+        unit
+        for unit in dict.fromkeys((measure.unit, *measure.units))
+        if (conversion := measure.conversion(unit)) is not None
+        and low <= conversion[0] * median + conversion[1] <= high
+    ]
+    return None if declared in fitting or not fitting else fitting[0]

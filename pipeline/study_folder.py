@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from features.outcome import OutcomeDesign
+from features.units import MEASURES
 from pipeline.config import build
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import read_checked, read_json
@@ -65,6 +66,13 @@ def outcome_design(content: Mapping[str, Any], where: str) -> OutcomeDesign:
     design: OutcomeDesign = build(OutcomeDesign, content, f"{where}, outcome")
     if not design.endpoints:
         raise ConfigError(f"{where}, outcome: expected at least one endpoint, found none.")
+    measures = [name for name, measure in MEASURES.items() if measure.less_pain]
+    for endpoint in design.endpoints:
+        if endpoint.measure not in measures:
+            raise ConfigError(
+                f"{where}, outcome, endpoint '{endpoint.name}': expected a measure of pain "
+                f"({', '.join(measures)}), found '{endpoint.measure}'."
+            )
     return design
 
 

@@ -345,11 +345,11 @@ def _check_cases(where: str, cases: CaseMap) -> None:
 
 
 def _check_block(where: str, block: BlockMap) -> None:
+    if "value" not in block.columns:
+        raise ConfigError(f"{where}: expected 'value' in columns, found none.")
     _check_targets(
         where, block, MEASUREMENTS_BY_NAME, given=("study_id", "participant_id", "session_id")
     )
-    if "value" not in block.columns:
-        raise ConfigError(f"{where}: expected 'value' in columns, found none.")
 
 
 def _check_targets(

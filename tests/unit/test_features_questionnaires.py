@@ -136,12 +136,13 @@ def test_a_subscale_is_prorated_over_its_own_items():
     assert one(scores, "total") == pytest.approx((2 + 3 + 4) / 12 * 13)
 
 
-def test_two_missing_items_leave_no_scale_even_where_they_are_of_another_one():
+def test_two_missing_items_empty_the_scales_they_belong_to_and_no_other():
     pcs = Instrument.load("pcs")
 
     scores = score_cases(form(pcs, item_1=np.nan, item_2=np.nan), pcs)
 
-    assert all(np.isnan(v[0]) for v in scores.values())
+    empty = {scale for scale, values in scores.items() if np.isnan(values[0])}
+    assert empty == {"total", "helplessness"}
 
 
 def test_score_leaves_the_answers_alone():
