@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from models.errors import BundleError
 from models.scorers import SCORERS, BoostedScorer, Contributions, Scorer
 
 FORMAT = 1
+PLAIN_NAME = re.compile(r"\w[\w-]*(\.\w+)*")  # no separator, drive or parent of any system
 Vector = npt.NDArray[np.float64]
 Files = Mapping[str, bytes]
 
@@ -175,7 +176,7 @@ def from_files(files: Files, where: str) -> Bundle:
             content["training"],
             content["record"],
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, BundleError):
             raise
         raise BundleError(f"{where}: not a readable bundle ({type(error).__name__}).") from None
@@ -187,9 +188,9 @@ def _check_manifest(files: Files, where: str) -> None:
     try:
         manifest = json.loads(files["manifest.json"])
         named = {str(name): str(digest) for name, digest in manifest.items()}
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise BundleError(f"{where}: manifest.json is not a JSON object.") from None
-    if any(len(PurePosixPath(name).parts) != 1 for name in named):
+    if not all(PLAIN_NAME.fullmatch(name) for name in named):
         raise BundleError(f"{where}: manifest.json names files outside the bundle.")
     present = {n for n in files if n != "manifest.json"}
     altered = [n for n in named if n in files and hashlib.sha256(files[n]).hexdigest() != named[n]]

@@ -201,11 +201,12 @@ def with_interval(values: Vector, reason: str) -> Estimate:
 
 
 def _reason(judged: Judged, risks: Matrix, name: str) -> str:
+    certain = ((risks <= 0) | (risks >= 1)).any()
+    if name == "log_loss" and certain:
+        return "a risk of exactly 0 or 1 was predicted and did not happen"
     if judged.y.min() == judged.y.max():
         return "only one class was observed"
-    if name in ("in_the_large", "intercept", "slope", "log_loss") and (
-        ((risks <= 0) | (risks >= 1)).any()
-    ):
+    if name in ("in_the_large", "intercept", "slope") and certain:
         return "a risk of exactly 0 or 1 was predicted"
     if name in ("intercept", "slope"):
         return "no finite maximum: the risks are constant or separate the classes"
@@ -247,7 +248,8 @@ def differences(
     Only discrimination and overall performance: a difference of slopes says little.
     """
     reason = "one of the two cannot be computed"
-    return {
-        name: with_interval(values[name] - reference[name], reason)
-        for name in ("auc", "brier", "log_loss")
-    }
+    with np.errstate(invalid="ignore"):  # infinite minus infinite is unknown, and said to be
+        return {
+            name: with_interval(values[name] - reference[name], reason)
+            for name in ("auc", "brier", "log_loss")
+        }

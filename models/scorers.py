@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xgboost
+from scipy.special import expit
 from sklearn.pipeline import Pipeline
 
 from models.calibration import logit
@@ -111,15 +112,17 @@ class LinearScorer:
 
     def log_odds(self, X: pd.DataFrame) -> Vector:
         """Return the log-odds of every row, shape (n_rows,)."""
-        # einsum, not @: BLAS may sum in an order that depends on the number of rows, and a
-        # row's prediction must not depend on its neighbours.
+        # Column by column: a matrix product sums in an order that depends on the number of
+        # rows, and a row's prediction must not depend on its neighbours.
         z = self._standardised(X)
-        terms: Vector = np.einsum("ij,j->i", z, np.array(self.coefficients))
-        return terms + self.intercept
+        total = np.full(len(X), self.intercept)
+        for column, coefficient in zip(z.T, self.coefficients, strict=True):
+            total += column * coefficient
+        return total
 
     def probability(self, X: pd.DataFrame) -> Vector:
         """Return the risk of every row, shape (n_rows,)."""
-        return np.asarray(1.0 / (1.0 + np.exp(-self.log_odds(X))), dtype=np.float64)
+        return np.asarray(expit(self.log_odds(X)), dtype=np.float64)
 
     def contributions(self, X: pd.DataFrame) -> Contributions:
         """Exact SHAP values of a linear model: coefficient times distance from the mean.
@@ -163,10 +166,11 @@ class BoostedScorer:
 
     def contributions(self, X: pd.DataFrame) -> Contributions:
         """Exact path-dependent TreeSHAP, from XGBoost."""
+        if len(X) == 0:  # XGBoost answers an empty matrix with an array of one dimension
+            return Contributions(self.columns, np.zeros((0, len(self.columns))), 0.0)
         data = xgboost.DMatrix(self._matrix(X), nthread=1)
         parts = np.asarray(self._booster.predict(data, pred_contribs=True), dtype=np.float64)
-        baseline = float(parts[0, -1]) if len(parts) else 0.0
-        return Contributions(self.columns, parts[:, :-1], baseline)
+        return Contributions(self.columns, parts[:, :-1], float(parts[0, -1]))
 
 
 Scorer = ConstantScorer | StratumScorer | LinearScorer | BoostedScorer

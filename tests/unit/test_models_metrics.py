@@ -133,7 +133,6 @@ def test_brier_and_log_loss_are_those_of_scikit_learn(seed):
     )
 
 
-@pytest.mark.xfail(reason="open defect of an edge case", strict=False)
 def test_calibration_figures_are_those_of_recalibration():
     judged, risks = study(0)
     intercept, slope = recalibrate(judged.y, logit(risks[0]), once(judged))
@@ -233,7 +232,6 @@ def test_an_infinite_log_loss_is_unknown_and_says_why():
     assert found.reason.startswith("a risk of exactly 0 or 1 was predicted")
 
 
-@pytest.mark.xfail(reason="open defect of an edge case", strict=False)
 def test_an_infinite_log_loss_is_not_blamed_on_the_one_class():
     judged, risks = study(0)
     judged = Judged(np.ones(len(judged.y)), judged.person, judged.block)
@@ -424,7 +422,6 @@ def test_a_difference_has_the_sign_of_first_minus_reference():
     )
 
 
-@pytest.mark.xfail(reason="open defect of an edge case", strict=False)
 @pytest.mark.filterwarnings("error")
 def test_a_difference_of_infinite_losses_is_unknown_without_noise():
     judged, risks = study(0)
