@@ -56,6 +56,7 @@ check: env  ## style, types, architecture
 fix: env  ## what can be mended by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	PYTHONPATH=. $(BIN)/python tests/test_dvc_stages.py
 
 lock:  ## new exact versions: needs uv; records no index address
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -1,9 +1,13 @@
-"""The stage graph: one word in four places, and dependencies that are exactly the imports."""
+"""The stage graph: one word in four places, and dependencies that are exactly the imports.
+
+Run as a program (``make fix``), it writes the imports into dvc.yaml.
+"""
 
 from __future__ import annotations
 
 import ast
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -44,11 +48,9 @@ def declared_dependencies(stage: str) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_depends_on_exactly_the_code_it_runs(stage: str) -> None:
-    needed = imported_files(f"pipeline.{stage}") - WIRING
-
     declared = {d for d in declared_dependencies(stage) if d.endswith(".py")}
 
-    assert declared == needed, "\n".join(f"      - {p}" for p in sorted(needed))
+    assert declared == imported_files(f"pipeline.{stage}") - WIRING, "run 'make fix'"
 
 
 def test_a_stage_is_one_word_in_four_places() -> None:
@@ -63,3 +65,30 @@ def test_a_stage_is_one_word_in_four_places() -> None:
 
 def test_params_file_states_the_built_in_values() -> None:
     assert load_params(ROOT / "params.yaml") == Params()
+
+
+def with_imports(graph: str) -> str:
+    """Return dvc.yaml with every stage's code dependencies replaced by its imports."""
+    head, *stages = re.split(r"(?m)^(?=  \w+:$)", graph)
+    return head + "".join(_stage_with_imports(s) for s in stages)
+
+
+def _stage_with_imports(text: str) -> str:
+    needed = imported_files(f"pipeline.{text.strip().split(':')[0]}") - WIRING
+    code = re.compile(rf"      - (?:{'|'.join(PACKAGES)})/\S+\.py\n")
+    kept = code.sub("", text)
+    at = kept.index("    deps:\n") + len("    deps:\n")
+    while kept.startswith("      - ", at):
+        at = kept.index("\n", at) + 1
+    return kept[:at] + "".join(f"      - {p}\n" for p in sorted(needed)) + kept[at:]
+
+
+def test_writing_the_imports_changes_nothing_that_is_right() -> None:
+    graph = (ROOT / "dvc.yaml").read_text()
+
+    assert yaml.safe_load(with_imports(graph)) == yaml.safe_load(graph)
+    assert with_imports(graph.replace("      - features/units.py\n", "")) == with_imports(graph)
+
+
+if __name__ == "__main__":
+    (ROOT / "dvc.yaml").write_text(with_imports((ROOT / "dvc.yaml").read_text()))
