@@ -1,0 +1,47 @@
+"""The program ``eih`` and what its subcommands share: options, parameters, JSON output."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="eih",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Predict who responds to exercise with less pain, and who is at risk of more.",
+    epilog="Exit codes: 0 ok, 2 usage, 10 configuration, 11 bad table, 12 model mismatch, "
+    "13 not enough data.",
+)
+
+ParamsOption = Annotated[
+    Path | None, typer.Option("--params", help="Default: ./params.yaml, or built-in values.")
+]
+OutputFolder = Annotated[Path, typer.Option("--output", help="Folder to write to.")]
+OutputFile = Annotated[Path, typer.Option("--output", help="File to write.")]
+JsonOption = Annotated[
+    str | None, typer.Option("--json", help="Write the result as JSON to FILE, or - for stdout.")
+]
+StudyFolder = Annotated[Path, typer.Argument(help="Folder with cases and measurements.")]
+
+
+def load(path: Path | None) -> Any:
+    """Read params.yaml; without one, the built-in values."""
+    from pipeline.config import load_params
+
+    return load_params(path)
+
+
+def emit(content: Any, target: str | None) -> None:
+    """Write JSON where it is wanted: nowhere, to a file, or to standard output."""
+    from pipeline.io import to_json, write_json
+
+    if target == "-":
+        sys.stdout.write(to_json(content))
+    elif target:
+        write_json(content, Path(target))

@@ -1,0 +1,127 @@
+"""Subcommands from a study's files to its tables: simulate, ingest, label, features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli_app import (
+    JsonOption,
+    OutputFile,
+    OutputFolder,
+    ParamsOption,
+    StudyFolder,
+    app,
+    emit,
+    load,
+)
+
+
+@app.command()
+def simulate(
+    output: OutputFolder,
+    participants: Annotated[int, typer.Option(help="Number of people.")] = 300,
+    scenario: Annotated[str, typer.Option(help="base, pessimistic, optimistic or null.")] = "base",
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal studies.")] = 1,
+) -> None:
+    """Make a simulated study, its latent truth kept apart.
+
+    Example: eih simulate --participants 200 --scenario null --output outputs/null
+    """
+    from pipeline.simulate import simulate as run
+
+    report = run(participants, scenario, seed, output)
+    typer.echo(
+        f"{output}: {report['participants']} persons, {report['bouts']} bouts, "
+        f"{report['measurements']} measurements, scenario {scenario}, seed {seed} (simulated)"
+    )
+
+
+@app.command()
+def ingest(
+    study: Annotated[str, typer.Argument(help="A map in seeds/studies, or a .toml file.")],
+    output: OutputFolder,
+    source: Annotated[Path | None, typer.Option(help="Folder of the study's files.")] = None,
+    json: JsonOption = None,
+) -> None:
+    """Bring a real study in by its map: cases, measurements, ingest report.
+
+    Example: eih ingest peep --source studies/eih_peep_nold2025 --output outputs/peep
+    """
+    from pipeline.ingest import describe_report
+    from pipeline.ingest import ingest as run
+
+    report = run(study, source, output)
+    if json != "-":
+        typer.echo("\n".join(describe_report(report)))
+    emit(report, json)
+
+
+@app.command()
+def study(output: OutputFolder, params: ParamsOption = None) -> None:
+    """Stage: bring in the study that params.yaml names.
+
+    Example: eih study --output outputs/demo
+    """
+    from pipeline.study import run
+
+    run(load(params).study, output)
+
+
+@app.command()
+def validate(
+    table: Annotated[Path, typer.Argument(help="A table of cases or measurements.")],
+    kind: Annotated[str, typer.Option(help="cases or measurements.")] = "cases",
+    json: JsonOption = None,
+) -> None:
+    """Check a table against the contract and list every violation.
+
+    Example: eih validate outputs/demo/measurements.parquet --kind measurements
+    """
+    from pipeline.validate import run
+
+    result = run(table, kind)
+    emit(result.to_dict(), json)
+    if json != "-":
+        result.require()
+        typer.echo(f"{table}: {result.rows} rows, no violation of the contract for {kind}")
+    else:
+        raise typer.Exit(11 if result.violations else 0)
+
+
+@app.command()
+def label(
+    folder: StudyFolder, output: OutputFile, params: ParamsOption = None, json: JsonOption = None
+) -> None:
+    """Stage: compute changes and the targets response, hyperalgesia and flare.
+
+    Example: eih label outputs/demo --output outputs/demo/outcomes.parquet
+    """
+    from pipeline.label import run
+
+    summary = run(load(params).label, folder, output)
+    emit(summary, json)
+    if json != "-":
+        for e in summary["endpoints"]:
+            typer.echo(
+                f"{e['endpoint']}: {e['n_participants']} persons, {e['n_bouts']} bouts, "
+                f"{e['n_response']} responses, {e['n_hyperalgesia']} hyperalgesic, "
+                f"{e['n_flare']} flares"
+            )
+
+
+@app.command()
+def featurize(folder: StudyFolder, output: OutputFile, params: ParamsOption = None) -> None:
+    """Stage: build the feature table.
+
+    Example: eih featurize outputs/demo --output outputs/demo/features.parquet
+    """
+    from pipeline.featurize import run
+
+    made = run(load(params).featurize, folder, output)
+    typer.echo(
+        f"{output}: {made['rows']} rows, {made['features']} features, "
+        f"{made['absent']} of them not measured in this study"
+    )

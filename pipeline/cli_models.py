@@ -1,0 +1,192 @@
+"""Subcommands that learn, judge, explain, predict and report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli_app import (
+    JsonOption,
+    OutputFile,
+    OutputFolder,
+    ParamsOption,
+    StudyFolder,
+    app,
+    emit,
+    load,
+)
+
+
+@app.command()
+def train(
+    features: Annotated[Path, typer.Option(help="Feature table.")],
+    outcomes: Annotated[Path, typer.Option(help="Outcome table.")],
+    target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")],
+    output: OutputFolder,
+    record_too_few: Annotated[
+        bool,
+        typer.Option(
+            "--record-too-few",
+            help="Too few events: write the reason and end with 0, so that other targets go on.",
+        ),
+    ] = False,
+    params: ParamsOption = None,
+) -> None:
+    """Stage: validate the ladder by person, choose a candidate, make bundles.
+
+    Example: eih train --features outputs/demo/features.parquet --outcomes
+    outputs/demo/outcomes.parquet --target response --output outputs/demo/response
+    """
+    from pipeline.train import run, run_or_record
+
+    tables = (features, outcomes)
+    settings = load(params).train
+    chosen = (run_or_record if record_too_few else run)(settings, tables, target, output)
+    if chosen is None:
+        typer.echo(f"{target}: not enough data, see {output / 'train' / 'selection.json'}")
+        return
+    losses = ", ".join(f"{n} {v:.4f}" for n, v in chosen.log_loss.items())
+    typer.echo(f"{target}: chose '{chosen.selected}' (log loss out of fold: {losses})")
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="Table with outcomes and predicted risks.")],
+    outcome: Annotated[str, typer.Option(help="Column of the 0/1 outcome.")] = "y",
+    probability: Annotated[str, typer.Option(help="Column of the predicted risk.")] = "p",
+    versus: Annotated[str | None, typer.Option(help="Column of a second model's risk.")] = None,
+    cluster: Annotated[
+        str, typer.Option(help="Column(s) of the person, joined by commas.")
+    ] = "study_id,participant_id",
+    ladder: Annotated[bool, typer.Option(help="Judge every candidate of a training run.")] = False,
+    output: Annotated[Path | None, typer.Option(help="With --ladder: folder to write to.")] = None,
+    params: ParamsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Judge predictions: discrimination, calibration, intervals over persons.
+
+    Example: eih evaluate predictions.csv --outcome y --probability p --cluster participant_id
+    --json -
+    """
+    from pipeline.evaluate import Columns, run, run_ladder
+
+    settings = load(params).evaluate
+    if ladder:
+        if output is None:
+            raise typer.BadParameter("--ladder needs --output.")
+        metrics = run_ladder(settings, predictions, output)
+        typer.echo(metrics.get("not_enough_data") or metrics["verdict"]["sentence"])
+        emit(metrics, json)
+        return
+    columns = Columns(outcome=outcome, cluster=tuple(cluster.split(",")))
+    result = run(settings, predictions, columns, probability, versus)
+    emit(result, json)
+    if json != "-":
+        found = result["auc"]
+        typer.echo(
+            f"AUC {found['estimate']:.3f} ({found['lower']:.3f} to {found['upper']:.3f}), "
+            f"Brier {result['brier']:.4f}, log loss {result['log_loss']:.4f}, calibration slope "
+            f"{result['calibration']['slope']:.2f}; {result['n']} rows, "
+            f"{result['n_participants']} persons, {result['n_events']} events, "
+            f"{result['n_left_out']} rows left out"
+        )
+
+
+@app.command()
+def explain(
+    target: Annotated[Path, typer.Argument(help="Output folder of a trained target.")],
+    features: Annotated[Path, typer.Option(help="Feature table it was trained on.")],
+    output: OutputFolder,
+    params: ParamsOption = None,
+) -> None:
+    """Stage: exact contributions on the log-odds scale.
+
+    Example: eih explain outputs/demo/response --features outputs/demo/features.parquet
+    --output outputs/demo/response/explain
+    """
+    from pipeline.explain import run
+
+    for name, found in run(load(params).explain, target, features, output).items():
+        typer.echo(f"{name}: additive to {found['largest_additivity_gap']:.1e} log-odds")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Option(help="A bundle, or a study's output folder.")],
+    input: Annotated[Path, typer.Option("--input", help="Cases to score.")],
+    output: OutputFile,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Rejected rows; default: beside the output.")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Add every contribution.")] = False,
+    params: ParamsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Score raw cases; rows that break the contract go to the rejects file.
+
+    Example: eih predict --model outputs/demo --input new.csv --output predictions.csv
+    """
+    from pipeline.predict import PredictOptions, run
+
+    options = PredictOptions(rejects, explain)
+    summary = run(load(params).predict, model, input, output, options)
+    emit(summary, json)
+    if json != "-":
+        typer.echo(
+            f"{summary['rows_in']} rows in, {summary['predicted']} predicted, "
+            f"{summary['rejected']} rejected ({summary['rejects']})"
+        )
+        for code, count in summary["rejected_by_reason"].items():
+            typer.echo(f"  {code}: {count}")
+
+
+@app.command()
+def report(folder: StudyFolder, output: OutputFolder, params: ParamsOption = None) -> None:
+    """Stage: the study's results as one page.
+
+    Example: eih report outputs/demo --output outputs/demo/report
+    """
+    from pipeline.report import run
+
+    loaded = load(params)
+    typer.echo(str(run(loaded.report, folder, loaded.targets, output)))
+
+
+@app.command()
+def register(
+    target: Annotated[Path, typer.Argument(help="Output folder of a trained target.")],
+    output: OutputFile,
+    params: ParamsOption = None,
+) -> None:
+    """Stage: log runs, figures and the model to MLflow, alias 'candidate'.
+
+    Example: eih register outputs/demo/response --output outputs/demo/response/registration.json
+    """
+    from pipeline.register import run
+
+    done = run(load(params).register, target, output)
+    if "not_enough_data" in done:
+        typer.echo(f"{target}: nothing to register, {done['not_enough_data']}")
+        return
+    typer.echo(f"{done['model']} version {done['version']} @{done['alias']}, run {done['run_id']}")
+
+
+@app.command()
+def where(params: ParamsOption = None) -> None:
+    """Say where the results of the study in params.yaml are."""
+    from pipeline.summary import where as run
+
+    typer.echo(run(load(params)))
+
+
+@app.command()
+def results(output: OutputFile, params: ParamsOption = None) -> None:
+    """Run every study at hand and write the results table of the README.
+
+    Example: eih results --output docs/results.md
+    """
+    from pipeline.summary import results as run
+
+    run(load(params), output)
