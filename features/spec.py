@@ -57,7 +57,9 @@ def numbers(cases: pd.DataFrame, column: str) -> Vector:
         raise KeyError(column)
     if column not in cases.columns:
         return np.full(len(cases), np.nan)
-    return cases[column].to_numpy(dtype=np.float64)
+    # Contiguous: numpy's logarithm differs in the last bit between strided and packed arrays,
+    # and a row's features must not depend on how its table was cut.
+    return np.ascontiguousarray(cases[column].to_numpy(dtype=np.float64))
 
 
 def indicators(cases: pd.DataFrame, column: str) -> dict[str, Vector]:

@@ -44,8 +44,8 @@ ratings = st.floats(0, 10)
 
 
 def score_by_hand(answers, members, reversed_items, low, high):
-    """Exact score of one person; None where more than one answer of the form is missing."""
-    if sum(a is None for a in answers) > 1:
+    """Exact score of one person; None where more than one answer of the scale is missing."""
+    if sum(answers[m - 1] is None for m in members) > 1:
         return None
     counted = [
         low + high - answers[m - 1] if m in reversed_items else answers[m - 1]
