@@ -39,7 +39,7 @@ study: env  ## the whole pipeline on a real study: make study NAME=peep
 	@$(BIN)/python -m pipeline where
 
 results: env  ## every study the machine holds, as the README's results table
-	$(BIN)/python -m pipeline results
+	$(BIN)/python -m pipeline results --output docs/results.md
 
 test: env  ## all tests and doctests
 	$(BIN)/python -m pytest -q
