@@ -13,6 +13,8 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
+from features.biology import BIOLOGY
+from features.blocks import with_block
 from features.columns import CASES
 from features.condition import CONDITION
 from features.exercise import EXERCISE
@@ -23,9 +25,19 @@ from features.reference import load_reference
 from features.spec import Builder, FeatureSpec
 
 BUILDERS: Mapping[str, Builder] = {
-    b.name: b for b in (PERSON, CONDITION, QUESTIONNAIRES, MODULATION, EXERCISE)
+    b.name: b for b in (PERSON, CONDITION, QUESTIONNAIRES, MODULATION, EXERCISE, BIOLOGY)
 }
-SPECS: tuple[FeatureSpec, ...] = tuple(s for b in BUILDERS.values() for s in b.specs)
+SPECS: tuple[FeatureSpec, ...] = tuple(with_block(s) for b in BUILDERS.values() for s in b.specs)
+
+# Reference data that decide a feature's value.
+REFERENCES = (
+    "biology.toml",
+    "conditions.toml",
+    "exercise_intensity.toml",
+    "instruments.toml",
+    "modulation.toml",
+    "qst_parameters.toml",
+)
 
 
 def build_features(cases: pd.DataFrame) -> pd.DataFrame:
@@ -58,7 +70,8 @@ def build_features(cases: pd.DataFrame) -> pd.DataFrame:
                 f"{sorted(set(built) ^ set(declared))}"
             )
         columns.update({name: built[name] for name in declared})
-    return pd.DataFrame(columns, index=cases.index)
+    # Builders hand over fresh arrays: copying them into one block would double the cost.
+    return pd.DataFrame(columns, index=cases.index, copy=False)
 
 
 def contract_parts() -> dict[str, str]:
@@ -70,8 +83,7 @@ def contract_parts() -> dict[str, str]:
     parts: dict[str, object] = {
         **{f"column {c.name}": asdict(c) for c in CASES},
         **{f"feature {s.name}": asdict(s) for s in SPECS},
-        "seeds/instruments.toml": load_reference("instruments.toml"),
-        "seeds/exercise_intensity.toml": load_reference("exercise_intensity.toml"),
+        **{f"seeds/{name}": load_reference(name) for name in REFERENCES},
     }
     return {name: _sha256(content) for name, content in parts.items()}
 

@@ -8,68 +8,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
 
+from features.column import Column, KnownAt
+from features.columns_biology import BIOLOGY_COLUMNS
+from features.columns_exercise import EXERCISE_COLUMNS, HEART_RATE, MODALITIES, REGIONS
+from features.columns_modulation import MODULATION_COLUMNS, QST_COLUMNS
+from features.columns_person import CONDITION_COLUMNS, CONDITIONS, PERSON_COLUMNS
 from features.reference import load_reference
 from features.units import MEASURES
 
-KnownAt = Literal["screening", "baseline", "during", "after"]
+__all__ = [
+    "CASES",
+    "CASES_BY_NAME",
+    "CONDITIONS",
+    "HEART_RATE",
+    "KEYS",
+    "KNOWN_AT_ORDER",
+    "MEASUREMENTS",
+    "MEASUREMENTS_BY_NAME",
+    "MEASUREMENT_KEYS",
+    "MISSING_WORDS",
+    "MODALITIES",
+    "REGIONS",
+    "SITE_ROLES",
+    "TIMEPOINT_PATTERN",
+    "Column",
+    "KnownAt",
+]
+
 KNOWN_AT_ORDER: tuple[KnownAt, ...] = ("screening", "baseline", "during", "after")
-Kind = Literal["text", "number", "integer", "category"]
 
 KEYS = ("study_id", "participant_id", "session_id")
-CONDITIONS = (
-    "healthy",
-    "chronic_low_back_pain",
-    "knee_osteoarthritis",
-    "hip_osteoarthritis",
-    "chronic_neck_pain",
-    "whiplash",
-    "cervical_radiculopathy",
-    "fibromyalgia",
-    "shoulder_pain",
-    "other",
-)
-MODALITIES = ("aerobic", "isometric", "dynamic_resistance", "mixed", "mind_body", "rest")
-REGIONS = ("upper_limb", "lower_limb", "trunk", "neck", "whole_body")
 SITE_ROLES = ("local", "remote", "clinical")
 TIMEPOINT_PATTERN = re.compile(r"pre|during|post|post_\d+(?:min|h|d)|week_\d+")
 MISSING_WORDS = frozenset({"", "na", "nan", "n/a", "null", "none", "."})
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table.
-
-    ``low`` and ``high`` are inclusive; ``known_at`` is the moment from which the value can be
-    known; ``source`` says where ranges and levels come from. A ``required`` column has to be
-    there, with a value in every row unless it is ``nullable``.
-    """
-
-    name: str
-    kind: Kind
-    known_at: KnownAt
-    description: str
-    unit: str = ""
-    low: float | None = None
-    high: float | None = None
-    levels: tuple[str, ...] = ()
-    required: bool = False
-    nullable: bool = False
-    source: str = "contract"
-
-    def expected(self) -> str:
-        """Say in words which values are accepted."""
-        if self.levels:
-            return "one of " + ", ".join(self.levels)
-        if self.kind == "text":
-            return "a text"
-        noun = "whole numbers" if self.kind == "integer" else "numbers"
-        if self.low is None and self.high is None:
-            return noun
-        unit = f" {self.unit}" if self.unit else ""
-        return f"{noun} in {self.low:g} to {self.high:g}{unit}"
 
 
 def _instrument_columns() -> Iterable[Column]:
@@ -103,10 +75,6 @@ def _number(
     return Column(name, "number", known_at, description, unit, low, high)
 
 
-def _flag(name: str, description: str) -> Column:
-    return Column(name, "integer", "baseline", description, "", 0, 1)
-
-
 KEY_COLUMNS = (
     Column("study_id", "text", "screening", "study", required=True),
     Column("participant_id", "text", "screening", "pseudonym of the person", required=True),
@@ -122,60 +90,17 @@ CASES: tuple[Column, ...] = (
         "block_number", "integer", "baseline", "order of the bout in its visit", low=1, high=100
     ),
     Column("drug", "category", "baseline", "study drug", levels=("none", "saline", "naloxone")),
-    _number("age_years", "years", 10, 110, "age", "screening"),
-    Column("sex", "category", "screening", "sex", levels=("female", "male", "other")),
-    _number("height_cm", "cm", 100, 230, "height", "screening"),
-    _number("weight_kg", "kg", 25, 350, "body weight", "screening"),
-    _number("bmi_kg_m2", "kg/m2", 10, 90, "body-mass index", "screening"),
-    _number("physical_activity_met_min_week", "MET-min/week", 0, 30000, "habitual activity"),
-    _number("fitness_w_per_kg", "W/kg", 0.1, 8, "power per body weight in a fitness test"),
-    Column(
-        "condition", "category", "screening", "pain condition", levels=CONDITIONS, required=True
-    ),
-    _number("pain_duration_months", "months", 0, 1200, "time since onset of pain", "screening"),
-    _number("pain_now_nrs", "points", 0, 10, "clinical pain before the bout"),
-    _flag("opioid_use", "takes an opioid"),
+    *PERSON_COLUMNS,
+    *CONDITION_COLUMNS,
     *_instrument_columns(),
     _number("hads_anxiety", "points", 0, 21, "HADS anxiety score"),
     _number("hads_depression", "points", 0, 21, "HADS depression score"),
     _number("fabq_total", "points", 0, 66, "FABQ, sum of the 11 scored items (PA + W)"),
     _number("expectancy", "points", -10, 10, "expected effect of the exercise on pain, + = relief"),
-    _number("cpm_ppt_unconditioned_kpa", "kPa", 20, 2000, "CPM test threshold, alone"),
-    _number("cpm_ppt_conditioned_kpa", "kPa", 20, 2000, "CPM test threshold, with conditioning"),
-    _number("cpm_rating_unconditioned_nrs", "points", 0, 10, "CPM test rating, alone"),
-    _number("cpm_rating_conditioned_nrs", "points", 0, 10, "CPM test rating, with conditioning"),
-    Column(
-        "cpm_timing",
-        "category",
-        "baseline",
-        "test stimulus during or after the conditioning stimulus",
-        levels=("parallel", "sequential"),
-    ),
-    _number("ts_first_nrs", "points", 0, 10, "temporal summation, first rating of the train"),
-    _number("ts_last_nrs", "points", 0, 10, "temporal summation, last rating of the train"),
-    _number(
-        "ppt_baseline_local_kpa", "kPa", 20, 2000, "threshold, block independent of the outcome"
-    ),
-    _number(
-        "ppt_baseline_remote_kpa", "kPa", 20, 2000, "threshold, block independent of the outcome"
-    ),
-    Column(
-        "modality", "category", "baseline", "exercise planned", levels=MODALITIES, required=True
-    ),
-    Column(
-        "intensity_metric",
-        "category",
-        "baseline",
-        "what intensity_value is measured in",
-        levels=tuple(load_reference("exercise_intensity.toml")["metrics"]),
-        source="seeds/exercise_intensity.toml",
-    ),
-    _number("intensity_value", "", 0, 200, "planned intensity"),
-    _number("duration_min", "min", 0, 600, "planned duration of the bout"),
-    _number("frequency_per_week", "1/week", 0, 21, "bouts per week of a programme"),
-    _number("programme_weeks", "weeks", 0, 260, "length of a programme"),
-    Column("body_region", "category", "baseline", "region exercised", levels=REGIONS),
-    _flag("loads_painful_region", "the exercise loads a painful region"),
+    *MODULATION_COLUMNS,
+    *QST_COLUMNS,
+    *EXERCISE_COLUMNS,
+    *BIOLOGY_COLUMNS,
     _number("rpe_6_20", "points", 6, 20, "perceived exertion in the bout", "during"),
     _number("pain_during_nrs", "points", 0, 10, "highest pain in the bout", "during"),
     _number("time_to_failure_s", "s", 0, 7200, "time to task failure", "during"),

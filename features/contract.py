@@ -18,6 +18,7 @@ import pandas as pd
 from features.columns import (
     CASES,
     CASES_BY_NAME,
+    HEART_RATE,
     KEYS,
     MEASUREMENT_KEYS,
     MEASUREMENTS,
@@ -31,6 +32,7 @@ from features.units import MEASURES, Measure, likely_unit
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
+_LONGEST_MISSING_WORD = max(len(w) for w in MISSING_WORDS)
 
 
 @dataclass(frozen=True)
@@ -182,22 +184,49 @@ def _delimiter_hint(names: Sequence[str]) -> str:
 def _check_column(series: pd.Series, column: Column, violations: list[Violation]) -> pd.Series:
     if column.kind in ("number", "integer"):
         values = _check_number(series, column, violations)
-    else:
-        values = _check_text(series, column, violations)
-    missing = _is_missing(series, column)
-    if column.required and not column.nullable and missing.any():
+        if column.required and not column.nullable:
+            _require_values(_is_missing(series, column), column, violations)
+        return values
+    return _check_text(series, column, violations)
+
+
+def _require_values(missing: Mask, column: Column, violations: list[Violation]) -> None:
+    if missing.any():
         violations.append(
             _rows_violation(column, "missing_value", missing, "a value in every row", "missing")
         )
-    return values
 
 
-def _is_missing(series: pd.Series, column: Column) -> pd.Series:
+def _is_missing(series: pd.Series, column: Column) -> Mask:
+    """Mask of the rows without a value: empty, or a word that says so."""
     if pd.api.types.is_numeric_dtype(series):
-        return series.isna()
+        return series.isna().to_numpy()
+    codes, texts = _distinct(series)
+    words = _missing_words(column)
+    return np.array([*(_says_missing(t, words) for t in texts), True], dtype=bool)[codes]
+
+
+def _says_missing(text: str, words: frozenset[str]) -> bool:
+    return len(text) <= _LONGEST_MISSING_WORD and text.lower() in words
+
+
+def _missing_words(column: Column) -> frozenset[str]:
     # A word that is a level of the column ('none' of drug) is a value there.
-    words = MISSING_WORDS - set(column.levels)
-    return series.isna() | series.astype(str).str.strip().str.lower().isin(words)
+    return MISSING_WORDS - set(column.levels)
+
+
+def _distinct(series: pd.Series) -> tuple[Rows, list[str]]:
+    """Code of each row and the stripped text of each code; -1 (the last place) = no value.
+
+    Words repeat: whatever is done to a text is done once for each distinct one.
+    """
+    if series.dtype == object and pd.api.types.infer_dtype(series, skipna=True) != "string":
+        # 1, 1.0 and True are equal as values and differ as texts.
+        series = series.map(_text, na_action="ignore").astype("object")
+    codes, uniques = pd.factorize(series, use_na_sentinel=True)
+    # Element by element, an Arrow-backed index is twenty times slower than an array.
+    values = np.asarray(uniques, dtype="object")
+    return codes, [v.strip() if isinstance(v, str) else _text(v) for v in values]
 
 
 def _rows_violation(
@@ -217,7 +246,8 @@ def _check_number(series: pd.Series, column: Column, violations: list[Violation]
         values = series.astype("float64")
     else:
         values = pd.to_numeric(series, errors="coerce").astype("float64")
-        unread = (values.isna() & ~_is_missing(series, column)).to_numpy()
+        unread = values.isna().to_numpy(copy=True)
+        unread[unread] = ~_is_missing(series[unread], column)
         if unread.any():
             violations.append(
                 _rows_violation(
@@ -258,28 +288,28 @@ def _decimal_comma_hint(texts: pd.Series) -> str:
 
 
 def _check_text(series: pd.Series, column: Column, violations: list[Violation]) -> pd.Series:
-    missing = _is_missing(series, column).to_numpy()
-    texts = _as_text(series).to_numpy(copy=True)
-    texts[missing] = np.nan
+    codes, texts = _distinct(series)
+    words = _missing_words(column)
+    values = [np.nan if _says_missing(t, words) else t for t in texts] + [np.nan]
+    found = np.array(values, dtype="object")
     if column.levels:
-        unknown = ~missing & ~pd.Series(texts).isin(column.levels).to_numpy()
-        if unknown.any():
+        accepted = {np.nan, *column.levels}
+        strange = np.array([v not in accepted for v in values])
+        if strange.any():
             violations.append(
                 _rows_violation(
-                    column, "unknown_level", unknown, column.expected(), "with another word"
+                    column, "unknown_level", strange[codes], column.expected(), "with another word"
                 )
             )
-            texts[unknown] = np.nan
-    return pd.Series(texts, index=series.index, name=column.name, dtype="object")
-
-
-def _as_text(series: pd.Series) -> pd.Series:
-    """Text of every value; whole numbers read as floats keep no '.0' (ids come so from files)."""
-    texts = series.astype("object").map(_text)
-    return texts.str.strip().astype("object")
+    if column.required and not column.nullable:
+        _require_values(np.array([v is np.nan for v in values])[codes], column, violations)
+    if column.levels:
+        found[strange] = np.nan
+    return pd.Series(found[codes], index=series.index, name=column.name, dtype="object")
 
 
 def _text(value: object) -> str:
+    """Text of a value; whole numbers read as floats keep no '.0' (ids come so from files)."""
     whole = isinstance(value, float) and np.isfinite(value) and value == int(value)
     return str(int(value)) if whole else str(value)  # type: ignore[call-overload]
 
@@ -305,10 +335,11 @@ def _intensity_violations(table: pd.DataFrame, earlier: Sequence[Violation]) -> 
         return []
     values = table["intensity_value"].to_numpy(dtype=float, copy=True)
     metric_of = table.get("intensity_metric", pd.Series(np.nan, index=table.index, dtype="object"))
-    outside = np.zeros(len(table), dtype=bool)
-    for name, metric in load_reference("exercise_intensity.toml")["metrics"].items():
-        low, high = metric["value"][0], metric["limit"]
-        outside |= (metric_of == name).to_numpy() & ((values < low) | (values > high))
+    limits = _intensity_limits()
+    codes = pd.Categorical(metric_of, categories=list(limits)).codes
+    # The last pair serves code -1: rows without a metric have no limits of their own.
+    low, high = np.array([*limits.values(), (-np.inf, np.inf)]).T
+    outside = (values < low[codes]) | (values > high[codes])
     bare = np.isfinite(values) & metric_of.isna().to_numpy()
     unnamed = bare & ~_named_rows(earlier, ("intensity_metric",), len(table))
     values[outside | bare] = np.nan
@@ -326,6 +357,14 @@ def _intensity_violations(table: pd.DataFrame, earlier: Sequence[Violation]) -> 
             _rows_violation(column, "missing_metric", unnamed, "an intensity_metric", "without one")
         )
     return found
+
+
+def _intensity_limits() -> dict[str, tuple[float, float]]:
+    """Smallest and largest value each metric can take."""
+    reference = load_reference("exercise_intensity.toml")
+    rate = reference["heart_rate"]
+    limits = {n: (m["value"][0], m["limit"]) for n, m in reference["metrics"].items()}
+    return {**limits, HEART_RATE: (rate["low"], rate["high"])}
 
 
 def _named_rows(violations: Sequence[Violation], columns: Sequence[str], n_rows: int) -> Mask:

@@ -13,9 +13,13 @@ import pandas as pd
 from features.columns import CASES_BY_NAME, KnownAt
 
 Vector = npt.NDArray[np.float64]
-Family = Literal["person", "condition", "psychosocial", "modulation", "sensitivity", "exercise"]
-# What a feature may be used for besides a full model: the comparators of the ladder.
-Role = Literal["stratum", "baseline", "predictor"]
+Family = Literal[
+    "person", "condition", "psychosocial", "modulation", "sensitivity", "exercise", "biology"
+]
+# What a feature is for. The first two are also the comparators of the ladder; the last two are
+# in the feature table and no model learns from them.
+Role = Literal["stratum", "baseline", "predictor", "alternative", "quality"]
+LEARNT_ROLES: frozenset[Role] = frozenset({"stratum", "baseline", "predictor"})
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,10 @@ class FeatureSpec:
 
     ``sources`` are the columns of ``cases`` it is made from; it is known when the last of them
     is. ``role`` places it in the ladder: ``stratum`` (condition and exercise), ``baseline``
-    (pain and sensitivity before the bout) or ``predictor``.
+    (pain and sensitivity before the bout) or ``predictor``; ``alternative`` is another scale of
+    a predictor (a percent change beside a log ratio), ``quality`` tells how well a predictor was
+    measured. ``block`` names what a study measures, or does not, together; where it is empty,
+    :func:`features.blocks.block_of` derives it.
     """
 
     name: str
@@ -34,6 +41,7 @@ class FeatureSpec:
     description: str
     role: Role = "predictor"
     known_at: KnownAt = "baseline"
+    block: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,17 +70,32 @@ def numbers(cases: pd.DataFrame, column: str) -> Vector:
     return np.ascontiguousarray(cases[column].to_numpy(dtype=np.float64))
 
 
+def level_codes(cases: pd.DataFrame, column: str) -> npt.NDArray[np.intp]:
+    """Place of each row's value among the levels of a category; -1 where it is missing."""
+    if column not in cases.columns:
+        return np.full(len(cases), -1)
+    codes, words = pd.factorize(cases[column], use_na_sentinel=True)
+    place = {level: i for i, level in enumerate(CASES_BY_NAME[column].levels)}
+    return np.array([*(place.get(word, -1) for word in words), -1])[codes]
+
+
 def indicators(cases: pd.DataFrame, column: str) -> dict[str, Vector]:
     """Return ``<column>_<level>`` as 0/1 for every level of a category; NaN where it is missing."""
     levels = CASES_BY_NAME[column].levels
-    if column not in cases.columns:
-        return {f"{column}_{level}": np.full(len(cases), np.nan) for level in levels}
-    codes = pd.Categorical(cases[column], categories=list(levels)).codes
-    missing = codes < 0
-    return {
-        f"{column}_{level}": np.where(missing, np.nan, (codes == i).astype(np.float64))
-        for i, level in enumerate(levels)
-    }
+    codes = level_codes(cases, column)
+    unknown = np.where(codes < 0, np.nan, 0.0)
+    return {f"{column}_{level}": unknown + (codes == i) for i, level in enumerate(levels)}
+
+
+def delivered_or(delivered: Vector, derived: Vector) -> Vector:
+    """Return what was delivered, and what could be derived where nothing was."""
+    return np.where(np.isnan(delivered), derived, delivered)
+
+
+def ratio(numerator: Vector, denominator: Vector) -> Vector:
+    """Numerator / denominator; NaN where either is missing or the denominator is not positive."""
+    usable = denominator > 0
+    return np.where(usable, numerator / np.where(usable, denominator, 1.0), np.nan)
 
 
 def log_ratio(numerator: Vector, denominator: Vector) -> Vector:

@@ -47,8 +47,9 @@ class Bundle:
     contract : dict of str to str
         Hash of every part of the contract the features were built under.
     training : dict
-        Persons, rows, events; per feature its range and share of missing values; a few probe
-        rows with their predictions.
+        Persons, rows, events; per feature its range and share of missing values; which blocks
+        of features were there, alike in everyone, or absent; a few probe rows with their
+        predictions.
     record : dict
         Study, endpoint, data and split hashes, versions, git commit: where the model is from.
     """
@@ -65,6 +66,15 @@ class Bundle:
     def feature_names(self) -> tuple[str, ...]:
         """Return the columns a feature table must have."""
         return tuple(f["name"] for f in self.features)
+
+    @property
+    def blocks(self) -> dict[str, tuple[str, ...]]:
+        """Return the columns of every block the model was trained with."""
+        names: dict[str, tuple[str, ...]] = {}
+        for feature in self.features:
+            block = feature.get("block", "")
+            names[block] = (*names.get(block, ()), feature["name"])
+        return names
 
     def predict(self, features: pd.DataFrame) -> Vector:
         """Probability of the target.

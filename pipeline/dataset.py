@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.blocks import group_by_block
 from features.build import SPECS
 from features.columns import KEYS
 from features.outcome import TARGETS
+from features.spec import LEARNT_ROLES
 from models.classifiers import FeatureRoles
 from models.errors import NotEnoughDataError
 from models.leakage import check_declared, check_known_at, check_no_outcome_copy
@@ -106,11 +109,27 @@ def _of_endpoint(outcomes: pd.DataFrame, endpoint: str, where: Path) -> pd.DataF
 
 
 def usable_columns(X: pd.DataFrame) -> list[str]:
-    """Columns with at least two distinct known values: the rest can tell nothing.
+    """Columns a model may learn from: of a learnt role, with two distinct known values at least.
 
     Looks at no outcome, so that it may be done once for the whole study.
     """
-    return [c for c in X.columns if X[c].nunique(dropna=True) > 1]
+    learnt = {s.name for s in SPECS if s.role in LEARNT_ROLES}
+    return [c for c in X.columns if c in learnt and X[c].nunique(dropna=True) > 1]
+
+
+def block_record(X: pd.DataFrame, columns: Sequence[str]) -> dict[str, list[str]]:
+    """Say of every block of the feature table what the study had of it.
+
+    ``trained``: a model may use it; ``constant``: known, but alike in everyone; ``absent``: not
+    measured.
+    """
+    blocks = group_by_block(s for s in SPECS if s.name in X.columns)
+    known = {c for c in X.columns if X[c].notna().any()}
+    record: dict[str, list[str]] = {"trained": [], "constant": [], "absent": []}
+    for block, names in blocks.items():
+        place = "constant" if known & set(names) else "absent"
+        record["trained" if set(columns) & set(names) else place].append(block)
+    return record
 
 
 def feature_roles(columns: list[str]) -> FeatureRoles:

@@ -14,6 +14,7 @@ import pandas as pd
 from features.build import build_features
 from features.columns import KEYS
 from features.contract import Violation, check_cases
+from models.blocks import absent_blocks, blocks_of
 from models.bundle import Bundle
 from pipeline.artefacts import find_bundles
 from pipeline.config import PredictParams
@@ -21,7 +22,8 @@ from pipeline.errors import TableError
 from pipeline.io import RaggedRow, TableWriter, atomic_path, describe, iter_tables
 
 REJECT_COLUMNS = ("row", *KEYS, "column", "code", "reason")
-TEXTS = frozenset(REJECT_COLUMNS[1:])
+ABSENT_BLOCKS = "absent_blocks"
+TEXTS = frozenset({*REJECT_COLUMNS[1:], ABSENT_BLOCKS})
 NO_EXERCISE = "no_exercise"
 
 
@@ -47,8 +49,9 @@ def predict(cases: pd.DataFrame, bundles: Mapping[str, Bundle], *, explain: bool
     Returns
     -------
     Scored
-        ``predictions`` has ``row``, the keys and ``p_<target>``; ``rejects`` has one line per
-        rejected row with everything that is wrong with it.
+        ``predictions`` has ``row``, the keys, ``absent_blocks`` (what the models were trained
+        with and the row has no value of, joined by ';') and ``p_<target>``; ``rejects`` has one
+        line per rejected row with everything that is wrong with it.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def predict(cases: pd.DataFrame, bundles: Mapping[str, Bundle], *, explain: bool
     good = table[~rejected].reset_index(drop=True)
     predictions = pd.DataFrame({"row": position[~rejected], **{k: good[k] for k in KEYS}})
     features = build_features(good)
-    columns: dict[str, Any] = {}
+    columns: dict[str, Any] = {ABSENT_BLOCKS: absent_blocks(features, blocks_of(bundles.values()))}
     for target, bundle in bundles.items():
         columns[f"p_{target}"] = bundle.predict(features) if len(good) else np.zeros(0)
         if explain:

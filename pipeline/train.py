@@ -25,7 +25,7 @@ from pipeline.artefacts import (
     write_bundle,
 )
 from pipeline.config import TrainParams
-from pipeline.dataset import Dataset, feature_roles, load_dataset, usable_columns
+from pipeline.dataset import Dataset, block_record, feature_roles, load_dataset, usable_columns
 from pipeline.io import write_json, write_table
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 
@@ -135,7 +135,10 @@ def _fit_bundle(
         scorer=make_scorer(fitted),
         features=tuple(spec_dict(specs[c]) for c in X.columns),
         contract=contract_parts(),
-        training=describe_training(X, data.y, data.person),
+        training={
+            **describe_training(X, data.y, data.person),
+            "blocks": block_record(data.X, list(X.columns)),
+        },
         record={**record, "settings": settings},
     )
     return replace(bundle, training={**bundle.training, "probe": probe_answers(bundle)})

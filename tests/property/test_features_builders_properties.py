@@ -12,11 +12,12 @@ from features.build import build_features
 from features.columns import CASES, CASES_BY_NAME
 from features.contract import check_cases
 from features.exercise import build_exercise, intensity_class, relative_intensity
-from features.modulation import cpm_of_rating, cpm_of_threshold, temporal_summation
+from features.modulation import cpm_of_rating, cpm_of_threshold
 from features.person import body_mass_index
 from features.questionnaires import Instrument, score_cases
 from features.reference import load_reference
 from features.spec import indicators
+from features.summation import temporal_summation
 
 MANY = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 FEW = settings(max_examples=15, deadline=None, derandomize=True, database=None)

@@ -85,8 +85,10 @@ def unknown_condition(folder: Path) -> tuple[Path, str]:
     path = write(folder / "cases.csv", CASES, condition=["healthy", "gout"])
     return path, (
         f"{path}, column 'condition': expected one of healthy, chronic_low_back_pain, "
-        "knee_osteoarthritis, hip_osteoarthritis, chronic_neck_pain, whiplash, "
-        "cervical_radiculopathy, fibromyalgia, shoulder_pain, other, found 1 with another word "
+        "knee_osteoarthritis, hip_osteoarthritis, chronic_neck_pain, whiplash, shoulder_pain, "
+        "patellofemoral_pain, tendinopathy, temporomandibular_disorder, cervical_radiculopathy, "
+        "lumbar_radiculopathy, painful_polyneuropathy, fibromyalgia, chronic_widespread_pain, "
+        "chronic_fatigue_syndrome, rheumatoid_arthritis, other, found 1 with another word "
         "(row 1)."
     )
 

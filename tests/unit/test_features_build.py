@@ -11,7 +11,7 @@ import pytest
 
 from features import build
 from features.build import BUILDERS, SPECS, build_features, contract_hash, contract_parts
-from features.columns import CASES, CASES_BY_NAME, KNOWN_AT_ORDER
+from features.columns import CASES, CASES_BY_NAME, CONDITIONS, KNOWN_AT_ORDER, MODALITIES
 from features.contract import check_cases
 from features.spec import Builder
 
@@ -34,17 +34,21 @@ def minimum(n=2):
 def filled(n=6, seed=0):
     """Cases in which every column known before the bout has a plausible value."""
     rng = np.random.default_rng(seed)
-    table = minimum(n)
-    for column in CASES:
-        if column.name in REQUIRED or column.known_at in ("during", "after"):
-            continue
-        if column.levels:
-            table[column.name] = rng.choice(column.levels, n)
-        elif column.kind == "integer":
-            table[column.name] = rng.integers(column.low, column.high, n, endpoint=True) * 1.0
-        elif column.kind == "number":
-            table[column.name] = rng.uniform(column.low, column.high, n)
-    return table
+    known = {
+        c.name: plausible(c, n, rng)
+        for c in CASES
+        if c.name not in REQUIRED and c.kind != "text" and c.known_at not in ("during", "after")
+    }
+    return pd.concat([minimum(n), pd.DataFrame(known)], axis=1)
+
+
+def plausible(column, n, rng):
+    """Values of a column that the contract accepts."""
+    if column.levels:
+        return rng.choice(column.levels, n)
+    if column.kind == "integer":
+        return rng.integers(column.low, column.high, n, endpoint=True) * 1.0
+    return rng.uniform(column.low, column.high, n)
 
 
 def changed(before, after):
@@ -203,12 +207,18 @@ def test_roles_of_the_ladder_are_where_the_design_puts_them():
 
     assert stratum == {
         "intensity_class",
-        *(n for n in role if n.startswith(("condition_", "modality_"))),
+        *(f"condition_{c}" for c in CONDITIONS),
+        *(f"modality_{m}" for m in MODALITIES),
     }
     assert baseline == {
         "pain_now_nrs",
-        "ppt_baseline_local_log_kpa",
-        "ppt_baseline_remote_log_kpa",
+        "pain_average_week_nrs",
+        "pain_worst_week_nrs",
+        *(
+            f"{device}ppt_baseline_{site}_log_kpa"
+            for device in ("", "cuff_")
+            for site in ("local", "remote")
+        ),
     }
 
 
@@ -273,7 +283,7 @@ def test_a_changed_feature_changes_its_part_and_the_hash(monkeypatch):
     assert contract_hash() != contract_hash(parts)
 
 
-@pytest.mark.parametrize("seed_file", ["instruments.toml", "exercise_intensity.toml"])
+@pytest.mark.parametrize("seed_file", build.REFERENCES)
 def test_a_changed_reference_changes_its_part_and_the_hash(monkeypatch, seed_file):
     parts = contract_parts()
     load = build.load_reference

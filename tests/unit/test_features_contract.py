@@ -209,8 +209,10 @@ def test_an_unknown_condition_is_named_with_the_levels():
     assert found(checked) == {("condition", "unknown_level", (1,))}
     assert messages(checked, "cases.csv") == [
         "cases.csv, column 'condition': expected one of healthy, chronic_low_back_pain, "
-        "knee_osteoarthritis, hip_osteoarthritis, chronic_neck_pain, whiplash, "
-        "cervical_radiculopathy, fibromyalgia, shoulder_pain, other, "
+        "knee_osteoarthritis, hip_osteoarthritis, chronic_neck_pain, whiplash, shoulder_pain, "
+        "patellofemoral_pain, tendinopathy, temporomandibular_disorder, "
+        "cervical_radiculopathy, lumbar_radiculopathy, painful_polyneuropathy, fibromyalgia, "
+        "chronic_widespread_pain, chronic_fatigue_syndrome, rheumatoid_arthritis, other, "
         "found 1 with another word (row 1)."
     ]
 

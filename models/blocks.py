@@ -1,0 +1,60 @@
+"""Which blocks of features a row lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from models.bundle import Bundle
+
+
+def blocks_of(bundles: Iterable[Bundle]) -> dict[str, tuple[str, ...]]:
+    """Return the columns of every block any of the bundles was trained with."""
+    merged: dict[str, tuple[str, ...]] = {}
+    for bundle in bundles:
+        for block, names in bundle.blocks.items():
+            merged[block] = tuple(dict.fromkeys((*merged.get(block, ()), *names)))
+    return merged
+
+
+def absent_blocks(
+    features: pd.DataFrame, blocks: Mapping[str, Sequence[str]]
+) -> npt.NDArray[np.object_]:
+    """Name, for every row, the blocks of which it has no value at all.
+
+    Parameters
+    ----------
+    features : DataFrame of shape (n_rows, any)
+    blocks : mapping of block to its columns in ``features``
+
+    Returns
+    -------
+    ndarray of str, shape (n_rows,)
+        Names joined by ';' in the order of ``blocks``; '' where every block has a value.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"a": [1.0, None], "b": [None, None], "c": [1.0, None]})
+    >>> absent_blocks(table, {"cpm": ["a", "b"], "pcs": ["c"]}).tolist()
+    ['', 'cpm;pcs']
+    """
+    names = list(blocks)
+    lacking = [_without_value(features, blocks[n]) for n in names]
+    # Few patterns, many rows: eight blocks a byte, and every distinct row of bytes read once.
+    bits = np.packbits(np.array(lacking, dtype=bool).reshape(len(names), len(features)), axis=0)
+    patterns, row_pattern = np.unique(bits.T, axis=0, return_inverse=True)
+    shown = [
+        ";".join(n for n, lacks in zip(names, np.unpackbits(p), strict=False) if lacks)
+        for p in patterns
+    ]
+    return np.array([*shown, ""], dtype="object")[row_pattern.reshape(-1)]
+
+
+def _without_value(features: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[np.bool_]:
+    lacking = np.ones(len(features), dtype=bool)
+    for column in columns:
+        lacking &= np.isnan(features[column].to_numpy(dtype=np.float64))
+    return lacking
