@@ -71,7 +71,7 @@ def _baseline_columns() -> tuple[Column, ...]:
             "kPa",
             CUFF_KPA,
             "cuff pressure threshold, block independent of the outcome; another scale than a "
-            "hand-held algometer's (evidence D7), never mixed with it",
+            "hand-held algometer's, never mixed with it",
         )
         for site in SITES
     ]
@@ -120,23 +120,26 @@ MODULATION_COLUMNS: tuple[Column, ...] = (
     number("ppt_cutoff_kpa", "kPa", (100, 2000), "pressure at which a trial is stopped"),
 )
 
-QST_COLUMNS: tuple[Column, ...] = tuple(
-    column
-    for name, parameter in QST.items()
-    for column in (
-        number(
-            parameter["column"],
-            parameter["unit"],
-            (parameter["low"], parameter["high"]),
-            f"QST: {parameter['title']}, as measured",
-            source="seeds/qst_parameters.toml",
-        ),
-        number(
-            f"qst_{name}_z",
-            "z",
-            Z_SPAN,
-            f"QST: {parameter['title']}, z-score, + = gain of function",
-            source="seeds/qst_parameters.toml",
-        ),
-    )
+QST_COLUMNS: tuple[Column, ...] = (
+    Column("qst_site", "text", "baseline", "QST: site tested, in the words of the reference"),
+    *(
+        column
+        for name, parameter in QST.items()
+        for column in (
+            number(
+                parameter["column"],
+                parameter["unit"],
+                (parameter["low"], parameter["high"]),
+                f"QST: {parameter['title']}, as measured",
+                source="seeds/qst_parameters.toml",
+            ),
+            number(
+                f"qst_{name}_z",
+                "z",
+                Z_SPAN,
+                f"QST: {parameter['title']}, z-score, + = gain of function",
+                source="seeds/qst_parameters.toml",
+            ),
+        )
+    ),
 )

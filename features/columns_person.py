@@ -70,7 +70,7 @@ CONDITION_COLUMNS: tuple[Column, ...] = (
         "nociplastic_grade",
         NOCIPLASTIC_GRADES,
         "clinical grade of nociplastic pain",
-        source="Kosek 2021, 10.1097/j.pain.0000000000002324; review PMC8347369",
+        source="Kosek 2021, as described in PMC8347369",
     ),
     *(flag(name, text) for name, text in MEDICATIONS.items()),
     number(

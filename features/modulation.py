@@ -57,7 +57,7 @@ def cpm_percent_of_threshold(unconditioned: Vector, conditioned: Vector) -> Vect
     """CPM of a threshold in percent of the unconditioned one, + = inhibition.
 
     Absolute and percent change are both reported, as the recommendations of Yarnitsky 2015
-    (10.1002/ejp.605) ask; there inhibition of a rating is negative, here it is positive.
+    (Eur J Pain 19:805) ask; there inhibition of a rating is negative, here it is positive.
 
     Examples
     --------

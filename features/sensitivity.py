@@ -1,7 +1,7 @@
 """Sensitivity before the bout: independent thresholds, their quality, and QST z-scores.
 
 Hand-held and cuff algometers press another tissue volume over another area: their thresholds
-are kept apart throughout (evidence D7).
+are kept apart throughout.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Subcommands from a study's files to its tables: simulate, ingest, label, features."""
+"""Subcommands from a study's files to its tables: simulate, ingest, label, features, z-scores."""
 
 from __future__ import annotations
 
@@ -125,3 +125,33 @@ def featurize(folder: StudyFolder, output: OutputFile, params: ParamsOption = No
         f"{output}: {made['rows']} rows, {made['features']} features, "
         f"{made['absent']} of them not measured in this study"
     )
+
+
+@app.command()
+def zscore(
+    table: Annotated[Path, typer.Argument(help="Cases with sensory testing as measured.")],
+    reference: Annotated[Path, typer.Option(help="Reference: parameter, mean, sd ...")],
+    output: OutputFile,
+    json: JsonOption = None,
+) -> None:
+    """Turn sensory testing into z-scores against a reference table, + = gain of function.
+
+    Example: eih zscore cases.csv --reference norms.csv --output cases_z.csv
+    """
+    from pipeline.zscore import run
+
+    known = run(table, reference, output)
+    emit(known, json)
+    if json != "-":
+        typer.echo(f"{output}: " + ", ".join(f"{n} {k} rows" for n, k in known.items()))
+
+
+@app.command()
+def dictionary(output: OutputFile = Path("seeds/README.md")) -> None:
+    """Write the data dictionary: every column, unit, range and source, from the contract.
+
+    Example: eih dictionary --output seeds/README.md
+    """
+    from pipeline.dictionary import run
+
+    typer.echo(f"{output}: {run(output)} lines")

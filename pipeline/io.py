@@ -300,10 +300,15 @@ class TableWriter:
         return pa.string() if name in self._texts else pa.float64()
 
 
+def write_text(text: str, path: Path) -> None:
+    """Write a text as UTF-8 with the line ends it has."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
 def write_json(content: Any, path: Path) -> None:
     """Write JSON with sorted keys; NaN becomes null (JSON has no NaN)."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(to_json(content), encoding="utf-8")
+    write_text(to_json(content), path)
 
 
 def to_json(content: Any) -> str:
