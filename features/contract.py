@@ -28,7 +28,7 @@ from features.columns import (
     Column,
 )
 from features.reference import load_reference
-from features.units import MEASURES, Measure, likely_unit
+from features.units import MEASURES, Measure, convert, likely_unit
 
 Mask = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.intp]
@@ -423,13 +423,12 @@ def _convert_units(table: pd.DataFrame) -> list[Violation]:
     for name, declared in pairs.itertuples(index=False):
         rows = np.flatnonzero((table["measure"] == name) & (table["unit"] == declared))
         measure = MEASURES[name]
-        conversion = measure.conversion(declared)
-        if conversion is None:
+        if measure.conversion(declared) is None:
             violations.append(_unknown_unit(measure, declared, rows))
             value[rows] = np.nan
             continue
         raw = value[rows]
-        canonical = conversion[0] * raw + conversion[1]
+        canonical = convert(raw, measure, declared, measure.unit)
         outside = (canonical < measure.low) | (canonical > measure.high)
         if outside.any():
             violations.append(_implausible(measure, declared, rows[outside], raw))

@@ -126,7 +126,7 @@ def qst_z_scores(values: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
 
     >>> values = pd.DataFrame({"qst_ppt_kpa": [200.0]})
     >>> norm = pd.DataFrame({"parameter": ["ppt"], "mean": [np.log10(400)], "sd": [np.log10(2)]})
-    >>> qst_z_scores(values, norm)["qst_ppt_z"].tolist()
+    >>> qst_z_scores(values, norm)["qst_ppt_z"].round(6).tolist()
     [1.0]
     """
     rows = check_reference(reference)

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float64]
+
 # Exact by definition: 1 kgf = 9.80665 N, 1 lbf = 4.4482216152605 N, 1 in = 2.54 cm.
 # A bare force (N, kgf, lbf) is read as pressed through the usual 1 cm2 tip.
 KPA_PER_UNIT: Mapping[str, float] = MappingProxyType(
@@ -50,6 +55,33 @@ class Measure:
         if unit == self.unit:
             return (1.0, 0.0)
         return self.units.get(unit)
+
+
+def convert(value: Vector, measure: Measure, declared: str, wanted: str) -> Vector:
+    """Convert readings of a measure from one of its units to another.
+
+    Parameters
+    ----------
+    value : ndarray of shape (n_rows,), in ``declared``, NaN allowed
+    measure : Measure
+    declared, wanted : str
+        The measure's own unit or one of ``measure.units``.
+
+    Raises
+    ------
+    KeyError
+        For a unit the measure does not have.
+
+    Examples
+    --------
+    >>> convert(np.array([4.0]), MEASURES["ppt"], "kgf/cm2", "kPa")
+    array([392.266])
+    """
+    pairs = [measure.conversion(unit) for unit in (declared, wanted)]
+    if pairs[0] is None or pairs[1] is None:
+        raise KeyError(declared if pairs[0] is None else wanted)
+    (factor, offset), (back, shift) = pairs[0], pairs[1]
+    return (factor * value + offset - shift) / back
 
 
 _PRESSURE = MappingProxyType({u: (f, 0.0) for u, f in KPA_PER_UNIT.items()})
