@@ -60,7 +60,9 @@ def build_features(cases: pd.DataFrame) -> pd.DataFrame:
     RuntimeError
         If a builder returns other columns than it declares (a defect of the builder).
     """
-    columns: dict[str, np.ndarray] = {}
+    # One block, a feature a row of it: filled once, never copied, never fragmented.
+    table = np.empty((len(SPECS), len(cases)))
+    names: list[str] = []
     for builder in BUILDERS.values():
         built = builder.build(cases)
         declared = [s.name for s in builder.specs]
@@ -69,9 +71,10 @@ def build_features(cases: pd.DataFrame) -> pd.DataFrame:
                 f"builder '{builder.name}': declared and built columns differ: "
                 f"{sorted(set(built) ^ set(declared))}"
             )
-        columns.update({name: built[name] for name in declared})
-    # Builders hand over fresh arrays: copying them into one block would double the cost.
-    return pd.DataFrame(columns, index=cases.index, copy=False)
+        for place, name in enumerate(declared, start=len(names)):
+            table[place] = built[name]
+        names += declared
+    return pd.DataFrame(table[: len(names)].T, index=cases.index, columns=names, copy=False)
 
 
 def contract_parts() -> dict[str, str]:
