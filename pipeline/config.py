@@ -36,7 +36,7 @@ class LabelParams:
 
 @dataclass(frozen=True)
 class FeaturizeParams:
-    """Which feature families a model may see."""
+    """Which feature families a model may see; ``biology`` is off unless it is named."""
 
     families: tuple[str, ...] = ("person", "condition", "questionnaires", "modulation", "exercise")
 
