@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from features.column import Column, choice, count, number
@@ -23,6 +24,7 @@ CUFF_KPA = (1.0, 120.0)
 NRS = (0.0, 10.0)
 SITES = ("local", "remote")
 QST: dict[str, dict[str, Any]] = load_reference("qst_parameters.toml")["parameters"]
+QST_Z = tuple(name for name, parameter in QST.items() if parameter.get("z", True))
 Z_SPAN = (-20.0, 20.0)
 
 
@@ -120,26 +122,17 @@ MODULATION_COLUMNS: tuple[Column, ...] = (
     number("ppt_cutoff_kpa", "kPa", (100, 2000), "pressure at which a trial is stopped"),
 )
 
-QST_COLUMNS: tuple[Column, ...] = (
-    Column("qst_site", "text", "baseline", "QST: site tested, in the words of the reference"),
-    *(
-        column
-        for name, parameter in QST.items()
-        for column in (
-            number(
-                parameter["column"],
-                parameter["unit"],
-                (parameter["low"], parameter["high"]),
-                f"QST: {parameter['title']}, as measured",
-                source="seeds/qst_parameters.toml",
-            ),
-            number(
-                f"qst_{name}_z",
-                "z",
-                Z_SPAN,
-                f"QST: {parameter['title']}, z-score, + = gain of function",
-                source="seeds/qst_parameters.toml",
-            ),
-        )
-    ),
-)
+
+def _qst_columns() -> Iterator[Column]:
+    source = "seeds/qst_parameters.toml"
+    yield Column("qst_site", "text", "baseline", "QST: site tested, in the words of the reference")
+    for name, p in QST.items():
+        text = f"QST: {p['title']}"
+        span = (p["low"], p["high"])
+        yield number(p["column"], p["unit"], span, f"{text}, as measured", source=source)
+        if name in QST_Z:
+            gain = f"{text}, z-score, + = gain of function"
+            yield number(f"qst_{name}_z", "z", Z_SPAN, gain, source=source)
+
+
+QST_COLUMNS: tuple[Column, ...] = tuple(_qst_columns())

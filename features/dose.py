@@ -21,7 +21,7 @@ def met_minutes(mets: Vector, duration_min: Vector) -> Vector:
 
 
 def session_rpe_load(rating_cr10: Vector, duration_min: Vector) -> Vector:
-    """Planned session load: CR10 rating * minutes, arbitrary units (Foster; unverified).
+    """Planned session load: CR10 rating * minutes, arbitrary units (Foster 2001).
 
     Examples
     --------

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.columns_modulation import QST
+from features.columns_modulation import QST, QST_Z
 from features.spec import Vector
 
 REFERENCE_COLUMNS = ("parameter", "site", "sex", "age_low_years", "age_high_years", "mean", "sd")
@@ -48,6 +48,9 @@ def transform(value: Vector, parameter: str) -> Vector:
 def check_reference(reference: pd.DataFrame) -> pd.DataFrame:
     """Type a reference table, and refuse one that cannot be used.
 
+    Dynamic mechanical allodynia and paradoxical heat sensations have no z-score: healthy people
+    do not have them.
+
     Parameters
     ----------
     reference : DataFrame
@@ -74,10 +77,10 @@ def check_reference(reference: pd.DataFrame) -> pd.DataFrame:
             typed[name] = words.map(lambda w: str(w).strip() or np.nan).to_numpy()
         else:
             typed[name] = pd.to_numeric(reference[name], errors="coerce").to_numpy(dtype=float)
-    strange = np.flatnonzero(~typed["parameter"].isin(QST))
+    strange = np.flatnonzero(~typed["parameter"].isin(QST_Z))
     if len(strange):
         raise ValueError(
-            f"column 'parameter': expected one of {', '.join(QST)}, found another "
+            f"column 'parameter': expected one of {', '.join(QST_Z)}, found another "
             f"(row {strange[0]})."
         )
     useless = np.flatnonzero(~(np.isfinite(typed["mean"]) & (typed["sd"] > 0)))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from features.columns_modulation import PPT_TRIALS, QST, SITES
+from features.columns_modulation import PPT_TRIALS, QST, QST_Z, SITES
 from features.spec import FeatureSpec, Role, Vector, delivered_or, log_ratio, numbers
 
 
@@ -71,10 +71,14 @@ QUALITY = {
 }
 
 
+# What has no z-score is taken as it is.
+QST_PLAIN = {p["column"]: p for name, p in QST.items() if name not in QST_Z}
+
+
 def build_sensitivity(cases: pd.DataFrame) -> dict[str, Vector]:
     """Return thresholds of an independent block, how they were measured, and z-scores."""
     sites = {name: value for site in SITES for name, value in _site(cases, site).items()}
-    plain = (*QUALITY, *(f"qst_{name}_z" for name in QST))
+    plain = (*QUALITY, *QST_PLAIN, *(f"qst_{name}_z" for name in QST_Z))
     return {**sites, **{name: numbers(cases, name) for name in plain}}
 
 
@@ -128,10 +132,14 @@ SENSITIVITY_SPECS: tuple[FeatureSpec, ...] = (
             f"qst_{name}_z",
             "z",
             (f"qst_{name}_z",),
-            f"{parameter['title']}, z-score, + = gain of function",
+            f"{QST[name]['title']}, z-score, + = gain of function",
             "predictor",
             "qst",
         )
-        for name, parameter in QST.items()
+        for name in QST_Z
+    ),
+    *(
+        _spec(column, p["unit"] or "count", (column,), p["title"], "predictor", "qst")
+        for column, p in QST_PLAIN.items()
     ),
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.columns_modulation import QST
+from features.columns_modulation import QST, QST_Z
 from features.qst import check_reference, qst_z_scores, transform
 
 NAN = float("nan")
@@ -31,20 +31,18 @@ MORE_SENSITIVE = {
     "cdt": "less",
     "wdt": "less",
     "tsl": "less",
-    "phs": "more",
     "cpt": "more",
     "hpt": "less",
     "ppt": "less",
     "mpt": "less",
     "mps": "more",
-    "dma": "more",
     "wur": "more",
     "mdt": "less",
     "vdt": "more",
 }
 
 
-@pytest.mark.parametrize("parameter", QST)
+@pytest.mark.parametrize("parameter", QST_Z)
 def test_a_gain_of_function_is_positive_in_every_parameter(parameter):
     column = QST[parameter]["column"]
     values = pd.DataFrame({column: [2.0, 2.5]})
@@ -103,6 +101,12 @@ def test_the_reference_of_a_person_s_site_sex_and_age_is_used():
 def test_a_reference_that_cannot_be_used_is_refused(change, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         check_reference(norm(**change))
+
+
+@pytest.mark.parametrize("parameter", ["dma", "phs"])
+def test_what_healthy_people_do_not_have_gets_no_z_score(parameter):
+    with pytest.raises(ValueError, match="column 'parameter': expected one of"):
+        check_reference(norm(parameter=[parameter]))
 
 
 def test_a_reference_without_its_columns_is_refused():
