@@ -41,22 +41,50 @@ def simulate(
 
 @app.command()
 def ingest(
-    study: Annotated[str, typer.Argument(help="A map in seeds/studies, or a .toml file.")],
-    output: OutputFolder,
-    source: Annotated[Path | None, typer.Option(help="Folder of the study's files.")] = None,
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(help="Maps in seeds/studies, or .toml files; several are pooled."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write to; with --draft, the map's file.")
+    ] = None,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of the study's files; of several studies once per study, or once for "
+            "the folder that holds theirs."
+        ),
+    ] = None,
+    draft: Annotated[
+        Path | None, typer.Option(help="Write a first map for this table instead.")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
-    """Bring a real study in by its map: cases, measurements, ingest report.
+    """Bring real studies in by their maps: cases, measurements, ingest report.
 
     Example: eih ingest peep --source studies/eih_peep_nold2025 --output outputs/peep
     """
-    from pipeline.ingest import describe_report
-    from pipeline.ingest import ingest as run
+    if draft is not None:
+        _draft(draft, studies, output)
+        return
+    if not studies or output is None:
+        raise typer.BadParameter("expected STUDIES and --output, or --draft FILE.")
+    from pipeline.ingest_report import describe_report
+    from pipeline.pooling import ingest_all
 
-    report = run(study, source, output)
+    report = ingest_all(studies, source or [], output)
     if json != "-":
         typer.echo("\n".join(describe_report(report)))
     emit(report, json)
+
+
+def _draft(table: Path, studies: list[str] | None, output: Path | None) -> None:
+    if studies:
+        raise typer.BadParameter("expected --draft FILE without STUDIES: the map is yet to be.")
+    from pipeline.study_draft import run
+
+    draft = run(table, output)
+    typer.echo(draft if output is None else f"{output}: a first map; fill in what it marks")
 
 
 @app.command()

@@ -17,7 +17,7 @@ PARAMS = Path("params.yaml")
 
 @dataclass(frozen=True)
 class StudyParams:
-    """Which study: ``demo`` is simulated, any other name is a study map."""
+    """Which study: ``demo`` is simulated, any other name is a study map, ``a+b`` pools two."""
 
     name: str = "demo"
     source: str = ""

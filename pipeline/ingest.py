@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.columns import KEYS, MEASUREMENTS, Column
 from features.contract import Checked, Violation, check_cases, check_measurements
 from features.reference import SEEDS
 from pipeline.errors import ConfigError, TableError
-from pipeline.io import describe, file_sha256, read_table, write_json, write_table
+from pipeline.ingest_report import measured, missing_shares
+from pipeline.io import (
+    describe,
+    file_sha256,
+    write_json,
+    write_table,
+)
+from pipeline.labelled import LabelledTable, read_source
+from pipeline.source_table import SourceTable
 from pipeline.study_map import StudyMap, parse_study_map
-from pipeline.study_tables import Block, build_cases, build_measurements, prepare_tables
+from pipeline.study_tables import Block, Emptied, build_cases, build_measurements, prepare_tables
 
 MAPS = SEEDS / "studies"
 STUDIES = "studies"  # below the current folder; git-ignored, holds what users downloaded
@@ -36,6 +45,7 @@ class Part:
     table: pd.DataFrame
     refused: tuple[Violation, ...]
     forgiven: tuple[Violation, ...]
+    without_key: tuple[int, ...] = ()
 
 
 def load_study_map(study: str) -> StudyMap:
@@ -86,6 +96,23 @@ def find_source(study_map: StudyMap) -> Path:
     )
 
 
+@dataclass(frozen=True)
+class Ingested:
+    """A study brought in: its checked tables, its card and the report of every loss."""
+
+    cases: pd.DataFrame
+    measurements: pd.DataFrame
+    card: Mapping[str, Any]
+    report: dict[str, Any]
+
+    def write(self, output: Path) -> None:
+        """Write ``cases``, ``measurements``, ``study.json`` and ``ingest_report.json``."""
+        write_table(self.cases, output / "cases.parquet")
+        write_table(self.measurements, output / "measurements.parquet")
+        write_json(self.card, output / "study.json")
+        write_json(self.report, output / "ingest_report.json")
+
+
 def ingest(study: str, source: Path | None, output: Path) -> dict[str, Any]:
     """Turn a study's own files into checked tables; nothing is written unless all is well.
 
@@ -104,7 +131,8 @@ def ingest(study: str, source: Path | None, output: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        The report, see :func:`describe_report`. It holds counts, never a participant's value.
+        The report, see :func:`describe_report`. It holds counts and row numbers, never a
+        participant's value.
 
     Raises
     ------
@@ -113,32 +141,58 @@ def ingest(study: str, source: Path | None, output: Path) -> dict[str, Any]:
     TableError
         Where a file cannot be read or mapped, or with every violation of the contract.
     """
+    ingested = read_study(study, source)
+    ingested.write(output)
+    return ingested.report
+
+
+def read_study(study: str, source: Path | None) -> Ingested:
+    """Read, map and check a study; write nothing. Parameters and errors as :func:`ingest`."""
     study_map = load_study_map(study)
     folder = find_source(study_map) if source is None else source
     if not folder.is_dir():
         raise ConfigError(f"{folder}: expected the folder of the study's files, found none.")
     paths = {key: folder / file.path for key, file in study_map.files.items()}
-    raw = {key: read_table(path, study_map.files[key].delimiter) for key, path in paths.items()}
+    raw = {key: read_source(paths[key], study_map.files[key]) for key in paths}
     names = {key: str(path) for key, path in paths.items()}
-    sources, emptied = prepare_tables(study_map, raw, names)
+    sources, emptied = prepare_tables(
+        study_map,
+        {key: read.table for key, read in raw.items()},
+        names,
+        {key: read.labels for key, read in raw.items()},
+    )
     case_rows = build_cases(study_map, sources)
     blocks = build_measurements(study_map, sources, case_rows)
     cases, parts = _check_all(study_map, case_rows, blocks, names)
     measurements = _combine(study_map, parts)
+    declared = [record for key, read in raw.items() for record in _declared_records(key, read)]
     report = {
         **_head(study_map, cases, measurements),
-        "files": [_file_record(key, paths[key], len(raw[key])) for key in paths],
-        "set_missing": [{**asdict(e), "columns": list(e.columns)} for e in emptied],
+        "files": [_file_record(key, paths[key], len(raw[key].table)) for key in paths],
+        "set_missing": [
+            {**asdict(e), "columns": list(e.columns), "row_numbers": list(e.row_numbers)}
+            for e in (*declared, *emptied)
+        ],
+        "case_rows": _case_record(study_map, sources, case_rows, cases),
         "blocks": [_block_record(b, p) for b, p in zip(blocks, parts, strict=True)],
         "out_of_range": [r for part in (cases, *parts) for r in _forgiven_records(part)],
-        "measured": _measured(measurements),
-        "cases_missing": _missing_shares(cases.table),
+        "measured": measured(measurements),
+        "cases_missing": missing_shares(cases.table),
     }
-    write_table(cases.table, output / "cases.parquet")
-    write_table(measurements, output / "measurements.parquet")
-    write_json(_card(study_map), output / "study.json")
-    write_json(report, output / "ingest_report.json")
-    return report
+    return Ingested(cases.table, measurements, _card(study_map), report)
+
+
+# ---- reading ---------------------------------------------------------------------------------
+
+
+def _declared_records(key: str, read: LabelledTable) -> list[Emptied]:
+    """Say what the file itself calls missing, as if a rule of the map had."""
+    reason = "declared missing in the SPSS file"
+    return [
+        Emptied(key, (column,), reason, len(rows), len(rows), rows)
+        for column, rows in read.declared_missing.items()
+        if rows
+    ]
 
 
 # ---- checking --------------------------------------------------------------------------------
@@ -165,29 +219,50 @@ def _check_all(
 
 
 def _part(label: str, where: str, checked: Checked, positions: pd.Index, *, lenient: bool) -> Part:
-    """Sort the violations into refused and forgiven; name rows of the source file."""
+    """Sort the violations into refused and forgiven; name rows of the source file.
+
+    Where the map forgives, a row without an identifier is left out: no one's row, such as the
+    empty lines at the end of an export.
+    """
     table = checked.table
     refused, forgiven = [], []
+    keyless = _rows_without_key(checked) if lenient else set()
     for violation in checked.violations:
-        located = replace(violation, rows=tuple(int(positions[r]) for r in violation.rows))
+        rows = [r for r in violation.rows if r not in keyless]
+        if violation.rows and not rows:
+            continue
+        located = replace(violation, rows=tuple(int(positions[r]) for r in rows))
         if lenient and violation.code in FORGIVABLE:
             # The check empties most faulty values itself, but not an intensity that its own
             # metric cannot take.
-            table.loc[list(violation.rows), violation.column] = np.nan
+            table.loc[rows, violation.column] = np.nan
             forgiven.append(located)
         else:
             refused.append(located)
-    return Part(label, where, table, tuple(refused), tuple(forgiven))
+    table = table.drop(index=sorted(keyless)).reset_index(drop=True)
+    lost = tuple(int(positions[r]) for r in sorted(keyless))
+    return Part(label, where, table, tuple(refused), tuple(forgiven), lost)
+
+
+def _rows_without_key(checked: Checked) -> set[int]:
+    missing = [v for v in checked.violations if v.code == "missing_value" and v.column in KEYS]
+    return {row for violation in missing for row in violation.rows}
 
 
 def _combine(study_map: StudyMap, parts: Sequence[Part]) -> pd.DataFrame:
     """Stack the blocks, in canonical units; refuse keys that occur in two of them."""
     valued = [part.table[part.table["value"].notna()] for part in parts]
+    if not any(len(table) for table in valued):
+        return pd.DataFrame({c.name: pd.Series(dtype=_dtype(c)) for c in MEASUREMENTS})
     checked = check_measurements(pd.concat(valued, ignore_index=True))
     if checked.violations:
         where = Path(f"all measurements of study '{study_map.study.name}'")
         raise TableError(describe(checked.violations, where))
     return checked.table
+
+
+def _dtype(column: Column) -> str:
+    return "float64" if column.kind in ("number", "integer") else "str"
 
 
 # ---- reporting -------------------------------------------------------------------------------
@@ -202,6 +277,7 @@ def _head(study_map: StudyMap, cases: Part, measurements: pd.DataFrame) -> dict[
         "study": study_map.study.name,
         "title": study_map.study.title,
         "simulated": study_map.study.simulated,
+        "no_outcome": study_map.study.no_outcome,
         "participants": int(cases.table["participant_id"].nunique()),
         "bouts": len(cases.table),
         "measurements": len(measurements),
@@ -210,6 +286,25 @@ def _head(study_map: StudyMap, cases: Part, measurements: pd.DataFrame) -> dict[
 
 def _file_record(key: str, path: Path, rows: int) -> dict[str, Any]:
     return {"file": key, "name": path.name, "sha256": file_sha256(path), "rows": rows}
+
+
+def _case_record(
+    study_map: StudyMap,
+    sources: Mapping[str, SourceTable],
+    case_rows: pd.DataFrame,
+    cases: Part,
+) -> dict[str, Any]:
+    source = sources[study_map.cases.file]
+    selected = int(source.matches(study_map.cases.where).sum())
+    return {
+        "file": study_map.cases.file,
+        "rows_read": len(source.table),
+        "not_selected": len(source.table) - selected,
+        "repeated": selected - len(case_rows),
+        "no_key": len(cases.without_key),
+        "rows_without_key": list(cases.without_key),
+        "rows_kept": len(cases.table),
+    }
 
 
 def _block_record(block: Block, part: Part) -> dict[str, Any]:
@@ -223,81 +318,3 @@ def _forgiven_records(part: Part) -> list[dict[str, Any]]:
         {"part": part.label, "column": v.column, "code": v.code, "rows": list(v.rows)}
         for v in part.forgiven
     ]
-
-
-def _measured(measurements: pd.DataFrame) -> list[dict[str, Any]]:
-    """Count persons, bouts and values per measure, site and moment: dropout must be visible."""
-    grouped = measurements.groupby(["measure", "site_role", "timepoint"], sort=False)
-    return [
-        {
-            "measure": measure,
-            "site_role": site_role,
-            "timepoint": timepoint,
-            "participants": int(group["participant_id"].nunique()),
-            "bouts": len(group[["participant_id", "session_id"]].drop_duplicates()),
-            "values": len(group),
-        }
-        for (measure, site_role, timepoint), group in grouped
-    ]
-
-
-def _missing_shares(cases: pd.DataFrame) -> dict[str, float]:
-    return {str(c): round(float(share), 4) for c, share in cases.isna().mean().items()}
-
-
-def describe_report(report: Mapping[str, Any]) -> list[str]:
-    """Return the ingest report as lines for a terminal.
-
-    Parameters
-    ----------
-    report : mapping
-        As :func:`ingest` returns and ``ingest_report.json`` holds it.
-
-    Returns
-    -------
-    list of str
-        One line for the study, then per file, block, known fault, faulty column, measure and
-        share of missing values.
-    """
-    lines = [
-        f"{report['study']}: {report['participants']} persons, {report['bouts']} bouts, "
-        f"{report['measurements']} measurements"
-    ]
-    lines += [f"  {f['name']}: {f['rows']} rows, {f['sha256'][:12]}" for f in report["files"]]
-    lines += [_describe_block(b) for b in report["blocks"]]
-    lines += [
-        f"  set missing: {e['values']} values in {e['rows']} rows of {e['file']} "
-        f"({', '.join(e['columns'])}): {e['reason']}"
-        for e in report["set_missing"]
-    ]
-    lines += [
-        f"  faulty, now missing: {len(f['rows'])} values of {f['column']} in {f['part']} "
-        f"({f['code']})"
-        for f in report["out_of_range"]
-    ]
-    lines += [
-        f"  {m['measure']}, {m['site_role']}, {m['timepoint']}: {m['participants']} persons, "
-        f"{m['bouts']} bouts, {m['values']} values"
-        for m in report["measured"]
-    ]
-    return lines + _describe_missing(report["cases_missing"])
-
-
-def _describe_block(block: Mapping[str, Any]) -> str:
-    reasons = {
-        "not selected": block["not_selected"],
-        "repeated": block["repeated"],
-        "without a value": block["no_value"],
-        "of no case": block["no_case"],
-        "out of range": block["out_of_range"],
-    }
-    left_out = "".join(f", {n} {reason}" for reason, n in reasons.items() if n)
-    return f"  {block['label']}: {block['rows_kept']} of {block['rows_read']} rows kept{left_out}"
-
-
-def _describe_missing(shares: Mapping[str, float]) -> list[str]:
-    by_percent: dict[str, list[str]] = {}
-    for column, share in sorted(shares.items(), key=lambda pair: -pair[1]):
-        if share > 0:
-            by_percent.setdefault(f"{share:.0%}", []).append(column)
-    return [f"  missing in {p} of cases: {', '.join(names)}" for p, names in by_percent.items()]

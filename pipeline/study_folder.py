@@ -10,6 +10,7 @@ import pandas as pd
 
 from features.outcome import OutcomeDesign
 from features.units import MEASURES
+from models.errors import NotEnoughDataError
 from pipeline.config import build
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import read_checked, read_json
@@ -77,5 +78,18 @@ def outcome_design(content: Mapping[str, Any], where: str) -> OutcomeDesign:
 
 
 def read_design(folder: Path) -> OutcomeDesign:
-    """Return the study's outcome design."""
-    return outcome_design(read_card(folder).get("outcome", {}), str(folder / CARD))
+    """Return the study's outcome design.
+
+    Raises
+    ------
+    NotEnoughDataError
+        For a study that says it holds no outcome of exercise.
+    """
+    card = read_card(folder)
+    reason = card["study"].get("no_outcome", "")
+    if reason:
+        raise NotEnoughDataError(
+            f"{folder}: expected a study with an outcome of exercise, found {reason}. It can be "
+            "described, scored and turned into features, not labelled or trained on."
+        )
+    return outcome_design(card.get("outcome", {}), str(folder / CARD))

@@ -7,154 +7,43 @@ applied by :mod:`pipeline.study_tables` and fed with files by :mod:`pipeline.ing
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from features.columns import CASES_BY_NAME, MEASUREMENTS_BY_NAME, Column
 from features.reference import load_reference
 from pipeline.errors import ConfigError
+from pipeline.map_keys import (
+    Scalar,
+    declare,
+    find_blanks,
+    listed,
+    named_values,
+    parse_table,
+    read_condition,
+    read_flag,
+    read_number,
+    read_range,
+    read_scalar,
+    read_subtable,
+    read_text_key,
+    read_texts,
+    read_value_map,
+    table_of,
+)
 
-T = TypeVar("T")
-Scalar = str | int | float
-Reader = Callable[[str, Any], Any]
-WHOLE = re.compile(r"([+-]?\d+)\.0+")
-DECIMAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?")
-KINDS = {str: "a text", bool: "true or false", list: "a list", dict: "a table"}
-
-
-def plain(value: object) -> str:
-    """Text of a value; a whole number read as a float keeps no '.0' (ids come so from files).
-
-    Examples
-    --------
-    >>> plain(24.0), plain(" 24 "), plain("007")
-    ('24', '24', '007')
-    """
-    text = str(value).strip()
-    whole = WHOLE.fullmatch(text)
-    return whole.group(1) if whole else text
-
-
-def alike(value: object) -> str:
-    """Text in which numbers that are equal look equal; used to compare, never to store.
-
-    Leading zeros are kept: two ids may differ in them alone.
-
-    Examples
-    --------
-    >>> alike("0.50") == alike(0.5), alike("24") == alike(24.0)
-    (True, True)
-    """
-    text = plain(value)
-    return f"{float(text):.15g}" if DECIMAL.fullmatch(text) else text
-
-
-# ---- reading values of keys ------------------------------------------------------------------
-
-
-def _expect(where: str, expected: str, value: object) -> NoReturn:
-    found = "an empty one" if value in ("", [], {}) else KINDS.get(type(value), "a number")
-    raise ConfigError(f"{where}: expected {expected}, found {found}.")
-
-
-def _at(where: str, key: str) -> str:
-    return f"{where}, {key}" if where.endswith("'") else f"{where}.{key}"
-
-
-def _text(where: str, value: Any) -> str:
-    return value if isinstance(value, str) and value else _expect(where, "a text", value)
-
-
-def _flag(where: str, value: Any) -> bool:
-    return value if isinstance(value, bool) else _expect(where, "true or false", value)
-
-
-def _table(where: str, value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else _expect(where, "a table", value)
-
-
-def _texts(where: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = [value]
-    if not isinstance(value, list) or not value:
-        _expect(where, "a text or a list of texts", value)
-    return tuple(_text(where, v) for v in value)
-
-
-def _scalar(where: str, value: Any) -> Scalar:
-    if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
-        return value
-    _expect(where, "a text or a number", value)
-
-
-def _number(where: str, value: Any) -> float:
-    """Read a number, or a fraction as text: thirds have no exact decimal form."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    try:
-        return float(Fraction(value))
-    except (TypeError, ValueError, ZeroDivisionError):
-        raise ConfigError(f"{where}: expected a number or a fraction such as '10/3'.") from None
-
-
-def _value_map(where: str, value: Any) -> dict[str, Scalar]:
-    return {alike(k): _scalar(_at(where, k), v) for k, v in _table(where, value).items()}
-
-
-def _condition(where: str, value: Any) -> tuple[str, ...]:
-    if value == []:
-        _expect(where, "a value or a list of values", value)
-    return tuple(alike(_scalar(where, v)) for v in (value if isinstance(value, list) else [value]))
+ITEM = re.compile(r"\{item(?::0(\d))?\}")
 
 
 def _column(where: str, value: Any) -> ColumnMap:
-    if isinstance(value, dict):
-        return _parse(ColumnMap, where, value)
-    return ColumnMap(_texts(where, value))
-
-
-def _named(read: Reader) -> Reader:
-    return lambda where, value: {k: read(_at(where, k), v) for k, v in _table(where, value).items()}
-
-
-def _listed(read: Reader) -> Reader:
-    def read_all(where: str, value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list) or not value:
-            _expect(where, "a list of tables", value)
-        return tuple(read(f"{where} {i}", v) for i, v in enumerate(value, start=1))
-
-    return read_all
-
-
-def _section(kind: type[T]) -> Reader:
-    return lambda where, value: _parse(kind, where, value)
-
-
-def _parse(kind: type[T], where: str, content: Any) -> T:
-    """Make a schema dataclass from a table of the map; refuse unknown and missing keys."""
-    fields: dict[str, dataclasses.Field[Any]] = {
-        f.metadata["key"] or f.name: f
-        for f in dataclasses.fields(kind)  # type: ignore[arg-type]
-    }
-    content, accepted = _table(where, content), f"Accepted keys: {', '.join(fields)}."
-    for key in content:
-        if key not in fields:
-            raise ConfigError(f"{where}: unknown key '{key}'. {accepted}")
-    for key, field in fields.items():
-        required = field.default is field.default_factory is dataclasses.MISSING
-        if required and key not in content:
-            raise ConfigError(f"{where}: the key '{key}' is missing. {accepted}")
-    read = {k: fields[k].metadata["read"](_at(where, k), v) for k, v in content.items()}
-    return kind(**{fields[k].name: v for k, v in read.items()})
-
-
-def _key(read: Reader, key: str = "", **default: Any) -> Any:
-    """Declare a key: how its value is read, its name where that is another, its default."""
-    return dataclasses.field(metadata={"read": read, "key": key}, **default)
+    if not isinstance(value, dict):
+        return ColumnMap(read_texts(where, value))
+    mapping: ColumnMap = parse_table(ColumnMap, where, value)
+    if bool(mapping.sources) == bool(mapping.checked):
+        raise ConfigError(f"{where}: expected 'from' (columns) or 'checked' (boxes), one of them.")
+    return mapping
 
 
 # ---- the schema ------------------------------------------------------------------------------
@@ -162,38 +51,59 @@ def _key(read: Reader, key: str = "", **default: Any) -> Any:
 
 @dataclass(frozen=True)
 class Study:
-    """``[study]``: what the study is and where its files are."""
+    """``[study]``: what the study is and where its files are.
 
-    name: str = _key(_text)
-    title: str = _key(_text)
-    citation: str = _key(_text)
-    doi: str = _key(_text)
-    licence: str = _key(_text)
-    download: str = _key(_text)
-    folder: str = _key(_text)
-    simulated: bool = _key(_flag, default=False)
+    ``no_outcome`` says in words why the study holds no outcome of exercise; it takes the place
+    of ``[outcome]``.
+    """
+
+    name: str = declare(read_text_key)
+    title: str = declare(read_text_key)
+    citation: str = declare(read_text_key)
+    doi: str = declare(read_text_key)
+    licence: str = declare(read_text_key)
+    download: str = declare(read_text_key)
+    folder: str = declare(read_text_key)
+    simulated: bool = declare(read_flag, default=False)
+    no_outcome: str = declare(read_text_key, default="")
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """``[files.<key>]``: a file of the study's folder."""
+    """``[files.<key>]``: a file of the study's folder.
 
-    path: str = _key(_text)
-    delimiter: str | None = _key(_text, default=None)
+    ``dictionary`` is the data dictionary of a REDCap export, in the same folder: its choices
+    label the codes, as the value labels of an SPSS file do without being asked for.
+    ``number_rows`` adds a column of this name with the row's number from 1: the person, where a
+    file has one row per person and no identifier. ``number_repeated`` lets a text file repeat a
+    column's name (the second is "<name>.2"), ``decimal_comma`` reads "1,5" as 1.5.
+    """
+
+    path: str = declare(read_text_key)
+    delimiter: str | None = declare(read_text_key, default=None)
+    dictionary: str | None = declare(read_text_key, default=None)
+    number_rows: str | None = declare(read_text_key, default=None)
+    number_repeated: bool = declare(read_flag, default=False)
+    decimal_comma: bool = declare(read_flag, default=False)
 
 
 @dataclass(frozen=True)
 class ColumnMap:
     """Where a target column comes from: a source column, or several joined by "-".
 
-    ``values`` replaces every value (one it does not list is an error); numbers then become
-    ``scale * x + offset``.
+    ``values`` replaces every value, given by its code or by its label (one it does not list is
+    an error); ``labels`` takes the label of every code instead. Numbers then become
+    ``scale * x + offset``. ``checked`` reads a group of boxes: the value of the box that is
+    ticked, missing where none is, ``several`` where more than one is (an error without it).
     """
 
-    sources: tuple[str, ...] = _key(_texts, "from")
-    values: Mapping[str, Scalar] | None = _key(_value_map, default=None)
-    scale: float | None = _key(_number, default=None)
-    offset: float | None = _key(_number, default=None)
+    sources: tuple[str, ...] = declare(read_texts, "from", default=())
+    values: Mapping[str, Scalar] | None = declare(read_value_map, default=None)
+    scale: float | None = declare(read_number, default=None)
+    offset: float | None = declare(read_number, default=None)
+    labels: bool = declare(read_flag, default=False)
+    checked: Mapping[str, Scalar] = declare(named_values(read_scalar), default_factory=dict)
+    several: Scalar | None = declare(read_scalar, default=None)
 
 
 @dataclass(frozen=True)
@@ -204,80 +114,153 @@ class Difference:
     ``ordered_by``; the first step counts from zero. Rows alike in these columns are one row.
     """
 
-    file: str = _key(_text)
-    column: str = _key(_text)
-    source: str = _key(_text, "from")
-    within: tuple[str, ...] = _key(_texts, "difference_within")
-    ordered_by: str = _key(_text)
+    file: str = declare(read_text_key)
+    column: str = declare(read_text_key)
+    source: str = declare(read_text_key, "from")
+    within: tuple[str, ...] = declare(read_texts, "difference_within")
+    ordered_by: str = declare(read_text_key)
 
 
 @dataclass(frozen=True)
 class SetMissing:
-    """``[[set_missing]]``: a known fault of the source; derived columns may be named too."""
+    """``[[set_missing]]``: a known fault of the source; derived columns may be named too.
 
-    file: str = _key(_text)
-    where: Mapping[str, tuple[str, ...]] = _key(_named(_condition))
-    columns: tuple[str, ...] = _key(_texts)
-    reason: str = _key(_text)
+    In the rows of ``where`` (all, without it) the values of ``columns`` become missing; with
+    ``codes`` only those equal to a code, with ``outside`` only numbers outside the two bounds.
+    A ``*`` in a column's name stands for any text.
+    """
+
+    file: str = declare(read_text_key)
+    columns: tuple[str, ...] = declare(read_texts)
+    reason: str = declare(read_text_key)
+    where: Mapping[str, tuple[str, ...]] = declare(
+        named_values(read_condition), default_factory=dict
+    )
+    codes: tuple[str, ...] = declare(read_condition, default=())
+    outside: tuple[float, float] | None = declare(read_range, default=None)
 
 
 @dataclass(frozen=True)
 class Join:
-    """``[[cases.join]]``: a file with one row per ``on``; its columns become "<file>.<column>"."""
+    """``[[cases.join]]``: rows of a file, one per ``on``; columns become "<prefix>.<column>".
 
-    file: str = _key(_text)
-    on: tuple[str, ...] = _key(_texts)
+    ``prefix`` is the file's key unless another is given, so that the events of one long export
+    can be joined one by one.
+    """
+
+    file: str = declare(read_text_key)
+    on: tuple[str, ...] = declare(read_texts)
+    where: Mapping[str, tuple[str, ...]] = declare(
+        named_values(read_condition), default_factory=dict
+    )
+    prefix: str = declare(read_text_key, default="")
 
 
 @dataclass(frozen=True)
 class ItemMap:
-    """``[cases.items.<instrument>]``: the items, and a total for persons without any item."""
+    """``[cases.items.<instrument>]``: the items, and a total for persons without any item.
 
-    pattern: str = _key(_text)
-    already_reversed: bool = _key(_flag)
-    total: str | None = _key(_text, default=None)
+    In ``pattern``, ``{item}`` stands for the number of the item, ``{item:02}`` for the number
+    with a leading zero.
+    """
+
+    pattern: str = declare(read_text_key)
+    already_reversed: bool = declare(read_flag)
+    total: str | None = declare(read_text_key, default=None)
+
+    def column(self, item: int) -> str:
+        """Name of the source column that holds an item.
+
+        Examples
+        --------
+        >>> ItemMap("pcs{item:02}", already_reversed=False).column(7)
+        'pcs07'
+        """
+        return ITEM.sub(lambda found: f"{item:0{found[1] or 1}d}", self.pattern)
+
+
+def answer_range(form: Mapping[str, Any], item: int) -> tuple[float, float]:
+    """Lowest and highest answer of an item of an instrument (an entry of instruments.toml)."""
+    low, high = form.get("ranges", {}).get(str(item), (form.get("low"), form.get("high")))[:2]
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)
 class CaseMap:
     """``[cases]``: one case per distinct ``rows``; ``extra`` are columns outside the contract."""
 
-    file: str = _key(_text)
-    rows: tuple[str, ...] = _key(_texts)
-    columns: Mapping[str, ColumnMap] = _key(_named(_column))
-    where: Mapping[str, tuple[str, ...]] = _key(_named(_condition), default_factory=dict)
-    joins: tuple[Join, ...] = _key(_listed(_section(Join)), "join", default=())
-    constants: Mapping[str, Scalar] = _key(_named(_scalar), default_factory=dict)
-    items: Mapping[str, ItemMap] = _key(_named(_section(ItemMap)), default_factory=dict)
-    extra: Mapping[str, ColumnMap] = _key(_named(_column), default_factory=dict)
+    file: str = declare(read_text_key)
+    rows: tuple[str, ...] = declare(read_texts)
+    columns: Mapping[str, ColumnMap] = declare(named_values(_column))
+    where: Mapping[str, tuple[str, ...]] = declare(
+        named_values(read_condition), default_factory=dict
+    )
+    joins: tuple[Join, ...] = declare(listed(table_of(Join)), "join", default=())
+    constants: Mapping[str, Scalar] = declare(named_values(read_scalar), default_factory=dict)
+    items: Mapping[str, ItemMap] = declare(named_values(table_of(ItemMap)), default_factory=dict)
+    extra: Mapping[str, ColumnMap] = declare(named_values(_column), default_factory=dict)
 
 
 @dataclass(frozen=True)
 class BlockMap:
     """``[[measurements]]``: readings of one file; ``distinct`` keeps repeated rows once.
 
-    ``participant_id`` and ``session_id`` are those of ``[cases]`` unless mapped here.
+    ``participant_id`` and ``session_id`` are those of ``[cases]`` unless mapped here. ``stack``
+    reads a wide file: every source column it names holds values, with constants of its own.
     """
 
-    file: str = _key(_text)
-    columns: Mapping[str, ColumnMap] = _key(_named(_column))
-    where: Mapping[str, tuple[str, ...]] = _key(_named(_condition), default_factory=dict)
-    constants: Mapping[str, Scalar] = _key(_named(_scalar), default_factory=dict)
-    distinct: bool = _key(_flag, default=False)
+    file: str = declare(read_text_key)
+    columns: Mapping[str, ColumnMap] = declare(named_values(_column), default_factory=dict)
+    where: Mapping[str, tuple[str, ...]] = declare(
+        named_values(read_condition), default_factory=dict
+    )
+    constants: Mapping[str, Scalar] = declare(named_values(read_scalar), default_factory=dict)
+    stack: Mapping[str, Mapping[str, Scalar]] = declare(
+        named_values(named_values(read_scalar)), default_factory=dict
+    )
+    distinct: bool = declare(read_flag, default=False)
+
+    def parts(self) -> dict[str, BlockMap]:
+        """One block per stacked source column, by its name; the block itself without any."""
+        if not self.stack:
+            return {"": self}
+        return {
+            source: replace(
+                self,
+                columns={**self.columns, "value": ColumnMap((source,))},
+                constants={**self.constants, **own},
+                stack={},
+            )
+            for source, own in self.stack.items()
+        }
 
 
 @dataclass(frozen=True)
 class StudyMap:
     """A whole map. ``outcome`` is handed on as it stands; the outcome stage checks it."""
 
-    study: Study = _key(_section(Study))
-    files: Mapping[str, SourceFile] = _key(_named(_section(SourceFile)))
-    cases: CaseMap = _key(_section(CaseMap))
-    measurements: tuple[BlockMap, ...] = _key(_listed(_section(BlockMap)))
-    derive: tuple[Difference, ...] = _key(_listed(_section(Difference)), default=())
-    set_missing: tuple[SetMissing, ...] = _key(_listed(_section(SetMissing)), default=())
-    outcome: Mapping[str, Any] = _key(_table, default_factory=dict)
-    out_of_range: str = _key(_text, default="error")
+    study: Study = declare(table_of(Study))
+    files: Mapping[str, SourceFile] = declare(named_values(table_of(SourceFile)))
+    cases: CaseMap = declare(table_of(CaseMap))
+    measurements: tuple[BlockMap, ...] = declare(listed(table_of(BlockMap)), default=())
+    derive: tuple[Difference, ...] = declare(listed(table_of(Difference)), default=())
+    set_missing: tuple[SetMissing, ...] = declare(listed(table_of(SetMissing)), default=())
+    outcome: Mapping[str, Any] = declare(read_subtable, default_factory=dict)
+    out_of_range: str = declare(read_text_key, default="error")
+
+    def blocks(self) -> list[tuple[str, BlockMap]]:
+        """Every block of readings with its label, stacked ones taken apart."""
+        return [
+            (_block_label(i, part, source), part)
+            for i, block in enumerate(self.measurements, start=1)
+            for source, part in block.parts().items()
+        ]
+
+
+def _block_label(number: int, block: BlockMap, source: str) -> str:
+    named_parts = [str(block.constants["measure"])] if "measure" in block.constants else []
+    named_parts += [source] if source else []
+    return f"measurements {number}" + (f" ({', '.join(named_parts)})" if named_parts else "")
 
 
 # ---- the whole map ---------------------------------------------------------------------------
@@ -300,13 +283,25 @@ def parse_study_map(name: str, content: Mapping[str, Any]) -> StudyMap:
         column or instrument that does not exist.
     """
     where = f"study map '{name}'"
-    study_map = _parse(StudyMap, where, dict(content))
+    _check_blanks(where, content)
+    study_map = parse_table(StudyMap, where, dict(content))
+    if study_map.outcome and study_map.study.no_outcome:
+        raise ConfigError(f"{where}: expected [outcome] or study.no_outcome, found both.")
     _check_choice(f"{where}, out_of_range", study_map.out_of_range, ("error", "missing"))
     _check_files(where, study_map)
     _check_cases(f"{where}, cases", study_map.cases)
     for i, block in enumerate(study_map.measurements, start=1):
         _check_block(f"{where}, measurements {i}", block)
     return study_map
+
+
+def _check_blanks(where: str, content: Mapping[str, Any]) -> None:
+    blanks = find_blanks(dict(content))
+    if blanks:
+        raise ConfigError(
+            f"{where}: expected every place marked FILL IN to be filled in or deleted, found "
+            f"{len(blanks)} left ({', '.join(blanks)})."
+        )
 
 
 def _check_choice(where: str, value: str, known: Iterable[str]) -> None:
@@ -334,7 +329,7 @@ def _check_cases(where: str, cases: CaseMap) -> None:
     instruments = load_reference("instruments.toml")
     for instrument, items in cases.items.items():
         _check_choice(f"{where}.items", instrument, instruments)
-        if "{item}" not in items.pattern:
+        if not ITEM.search(items.pattern):
             raise ConfigError(
                 f"{where}.items.{instrument}.pattern: expected a text with '{{item}}' in place "
                 "of the number, found none."
@@ -345,11 +340,17 @@ def _check_cases(where: str, cases: CaseMap) -> None:
 
 
 def _check_block(where: str, block: BlockMap) -> None:
-    if "value" not in block.columns:
-        raise ConfigError(f"{where}: expected 'value' in columns, found none.")
-    _check_targets(
-        where, block, MEASUREMENTS_BY_NAME, given=("study_id", "participant_id", "session_id")
-    )
+    for source, own in block.stack.items():
+        twice = sorted(own.keys() & block.constants.keys())
+        if twice:
+            raise ConfigError(f"{where}.stack.{source}: '{twice[0]}' is in constants too.")
+    if block.stack and "value" in block.columns:
+        raise ConfigError(f"{where}: expected 'value' in columns or a stack, found both.")
+    for part in block.parts().values():
+        if "value" not in part.columns:
+            raise ConfigError(f"{where}: expected 'value' in columns, found none.")
+        given = ("study_id", "participant_id", "session_id")
+        _check_targets(where, part, MEASUREMENTS_BY_NAME, given=given)
 
 
 def _check_targets(

@@ -8,17 +8,26 @@ column and the rows, never a participant's value.
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 import numpy as np
 import pandas as pd
 
-from features.columns import CASES, KEYS, MEASUREMENTS, MISSING_WORDS, Column
-from features.contract import Violation
+from features.columns import CASES, KEYS, MEASUREMENTS, Column
 from features.reference import load_reference
 from pipeline.errors import TableError
+from pipeline.source_table import (
+    Labels,
+    SourceTable,
+    comparable,
+    map_column,
+    number_groups,
+    numbers,
+    require_constant,
+    texts,
+)
 from pipeline.study_map import (
     BlockMap,
     CaseMap,
@@ -26,60 +35,25 @@ from pipeline.study_map import (
     Difference,
     ItemMap,
     Join,
-    Scalar,
     SetMissing,
     StudyMap,
-    alike,
-    plain,
+    answer_range,
 )
-
-# Tenths and thirds are not exact in binary; without rounding, the end of a converted scale can
-# fall outside its range by 1e-15.
-DECIMALS = 9
-
-
-@dataclass(frozen=True)
-class SourceTable:
-    """Rows of a file; the index is the position in the file, ``where`` its name in errors."""
-
-    where: str
-    table: pd.DataFrame
-
-    def column(self, name: str) -> pd.Series:
-        """Return a column, or raise TableError."""
-        if name not in self.table.columns:
-            raise TableError(
-                f"{self.where}: expected the column '{name}' that the study map names, found "
-                f"{self.table.shape[1]} others. Check the map and the version of the file."
-            )
-        return self.table[name]
-
-    def matches(self, where: Mapping[str, Sequence[str]]) -> pd.Series:
-        """Boolean mask of the rows that meet every condition (column: accepted values)."""
-        mask = pd.Series(True, index=self.table.index)
-        for name, accepted in where.items():
-            mask &= comparable(self.column(name)).isin(accepted)
-        return mask
-
-    def refuse(
-        self, column: str, expected: str, rows: pd.Series, found: str, advice: str = ""
-    ) -> NoReturn:
-        """Raise TableError about the rows marked True."""
-        positions = tuple(int(i) for i in rows.index[rows])
-        found = f"{len(positions)} {found}"
-        violation = Violation(column, "study_map", positions, expected, found, advice)
-        raise TableError(violation.message(self.where))
 
 
 @dataclass(frozen=True)
 class Emptied:
-    """What a ``set_missing`` rule did: rows it matched, values that were there before."""
+    """What a ``set_missing`` rule did: rows it matched, values that were there before.
+
+    ``row_numbers`` are the positions of the rows in which a value was emptied.
+    """
 
     file: str
     columns: tuple[str, ...]
     reason: str
     rows: int
     values: int
+    row_numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,101 +70,14 @@ class Block:
     no_case: int
 
 
-# ---- values ----------------------------------------------------------------------------------
-
-
-def texts(series: pd.Series) -> pd.Series:
-    """Text of every value (object), NaN where missing."""
-
-    def text(value: object) -> object:
-        found = plain(value)
-        return np.nan if found.lower() in MISSING_WORDS else found
-
-    return series.astype("object").map(text, na_action="ignore").astype("object")
-
-
-def comparable(series: pd.Series) -> pd.Series:
-    """Text in which equal numbers look equal, NaN where missing."""
-    return texts(series).map(alike, na_action="ignore").astype("object")
-
-
-def numbers(source: SourceTable, name: str, series: pd.Series) -> pd.Series:
-    """Return numbers (float64), or raise TableError where a value is none."""
-    if pd.api.types.is_numeric_dtype(series):
-        return series.astype("float64")
-    found = texts(series)
-    values = pd.to_numeric(found, errors="coerce").astype("float64")
-    unread = values.isna() & found.notna()
-    if unread.any():
-        source.refuse(name, "numbers", unread, "that are not numbers")
-    return values
-
-
-def map_column(source: SourceTable, mapping: ColumnMap) -> pd.Series:
-    """Apply a column map: join, replace values, convert linearly."""
-    name = "-".join(mapping.sources)
-    parts = [source.column(s) for s in mapping.sources]
-    series = parts[0] if len(parts) == 1 else _join_texts(parts)
-    if not pd.api.types.is_numeric_dtype(series):
-        series = texts(series)
-    if mapping.values is not None:
-        series = _replace_values(source, name, series, mapping.values)
-    if mapping.scale is not None or mapping.offset is not None:
-        scale = 1.0 if mapping.scale is None else mapping.scale
-        values = scale * numbers(source, name, series) + (mapping.offset or 0.0)
-        series = values.round(DECIMALS)
-    return series
-
-
-def _join_texts(parts: Sequence[pd.Series]) -> pd.Series:
-    joined = texts(parts[0])
-    for part in parts[1:]:
-        joined = joined + "-" + texts(part)
-    return joined
-
-
-def _replace_values(
-    source: SourceTable, name: str, series: pd.Series, values: Mapping[str, Scalar]
-) -> pd.Series:
-    found = comparable(series)
-    unknown = found.notna() & ~found.isin(list(values))
-    if unknown.any():
-        source.refuse(
-            name,
-            f"one of {', '.join(values)}",
-            unknown,
-            "with another value",
-            "Add it to 'values' in the study map.",
-        )
-    return found.map(dict(values))
-
-
-def _groups(table: pd.DataFrame) -> pd.Series:
-    """Return a number per row, equal where all columns are alike (missing is a value too)."""
-    keys = table.apply(comparable)
-    return keys.groupby(list(keys.columns), dropna=False, sort=False).ngroup()
-
-
-def _require_constant(
-    source: SourceTable, name: str, series: pd.Series, groups: pd.Series, keys: Sequence[str]
-) -> None:
-    values = comparable(series).fillna("")
-    wrong = values != values.groupby(groups).transform("first")
-    if wrong.any():
-        source.refuse(
-            name,
-            f"one value per {', '.join(keys)}",
-            wrong,
-            "that differ from the first",
-            "Check which columns tell the rows apart.",
-        )
-
-
 # ---- before mapping --------------------------------------------------------------------------
 
 
 def prepare_tables(
-    study_map: StudyMap, tables: Mapping[str, pd.DataFrame], names: Mapping[str, str]
+    study_map: StudyMap,
+    tables: Mapping[str, pd.DataFrame],
+    names: Mapping[str, str],
+    labels: Mapping[str, Labels] | None = None,
 ) -> tuple[dict[str, SourceTable], list[Emptied]]:
     """Add the declared differences, then set the known faults missing.
 
@@ -201,14 +88,20 @@ def prepare_tables(
         Text or typed columns, as read.
     names : mapping of file key to str
         How errors name the files.
+    labels : mapping of file key to Labels, optional
+        The words for coded values.
 
     Returns
     -------
     tuple of the tables by file key, and what every rule set missing
     """
     sources = {
-        key: SourceTable(names[key], table.reset_index(drop=True)) for key, table in tables.items()
+        key: SourceTable(names[key], table.reset_index(drop=True), (labels or {}).get(key, {}))
+        for key, table in tables.items()
     }
+    for key, file in study_map.files.items():
+        if file.number_rows:
+            sources[key] = _number_rows(sources[key], file.number_rows)
     for difference in study_map.derive:
         sources[difference.file] = _add_difference(sources[difference.file], difference)
     emptied = []
@@ -218,13 +111,25 @@ def prepare_tables(
     return sources, emptied
 
 
+def _number_rows(source: SourceTable, name: str) -> SourceTable:
+    if name in source.table.columns:
+        raise TableError(
+            f"{source.where}: expected no column '{name}', the name of the numbers to add, found "
+            "one. Give 'number_rows' another name in the study map."
+        )
+    numbered = source.table.assign(**{name: range(1, len(source.table) + 1)})
+    return source.of(numbered)
+
+
 def _add_difference(source: SourceTable, rule: Difference) -> SourceTable:
     within = pd.DataFrame({c: comparable(source.column(c)) for c in rule.within})
     order = numbers(source, rule.ordered_by, source.column(rule.ordered_by))
     value = numbers(source, rule.source, source.column(rule.source))
-    steps = _groups(within.assign(_order=order))
-    _require_constant(source, rule.source, value, steps, (*rule.within, rule.ordered_by))
-    frame = pd.DataFrame({"group": _groups(within), "step": steps, "order": order, "value": value})
+    steps = number_groups(within.assign(_order=order))
+    require_constant(source, rule.source, value, steps, (*rule.within, rule.ordered_by))
+    frame = pd.DataFrame(
+        {"group": number_groups(within), "step": steps, "order": order, "value": value}
+    )
     first = frame.drop_duplicates("step").sort_values(["group", "order"])
     # A running sum starts at zero, so the first step is the sum itself. shift, not diff: a lost
     # sum makes its own step and the next one missing, never a step over two.
@@ -232,16 +137,52 @@ def _add_difference(source: SourceTable, rule: Difference) -> SourceTable:
     is_first = first.groupby("group").cumcount() == 0
     difference = first["value"] - before.mask(is_first, 0.0)
     by_step = dict(zip(first["step"], difference, strict=True))
-    return SourceTable(source.where, source.table.assign(**{rule.column: steps.map(by_step)}))
+    return source.of(source.table.assign(**{rule.column: steps.map(by_step)}))
 
 
 def _set_missing(source: SourceTable, rule: SetMissing) -> tuple[SourceTable, Emptied]:
     rows = source.matches(rule.where)
-    old = {c: source.column(c) for c in rule.columns}
-    values = sum(int((rows & texts(series).notna()).sum()) for series in old.values())
-    table = source.table.assign(**{c: series.mask(rows) for c, series in old.items()})
-    record = Emptied(rule.file, rule.columns, rule.reason, int(rows.sum()), values)
-    return SourceTable(source.where, table), record
+    chosen = {c: rows & _is_faulty(source, c, rule) for c in _named_columns(source, rule)}
+    lost = pd.DataFrame({c: mask & texts(source.column(c)).notna() for c, mask in chosen.items()})
+    table = source.table.assign(**{c: source.column(c).mask(m) for c, m in chosen.items()})
+    named = tuple(c for c in chosen if lost[c].any()) or rule.columns
+    # A rule for named columns reports them all; one with a pattern only those it touched.
+    columns = rule.columns if set(rule.columns) <= chosen.keys() else named
+    matched = pd.DataFrame(chosen).any(axis=1)
+    numbers_lost = tuple(int(i) for i in lost.index[lost.any(axis=1)])
+    record = Emptied(
+        rule.file,
+        columns,
+        rule.reason,
+        int(matched.sum()),
+        int(lost.to_numpy().sum()),
+        numbers_lost,
+    )
+    return source.of(table), record
+
+
+def _named_columns(source: SourceTable, rule: SetMissing) -> list[str]:
+    """Columns of a rule, patterns resolved; a plain name must be there."""
+    names: dict[str, None] = {}
+    for name in rule.columns:
+        if "*" in name:
+            names |= dict.fromkeys(fnmatch.filter([str(c) for c in source.table.columns], name))
+        else:
+            source.column(name)
+            names[name] = None
+    return list(names)
+
+
+def _is_faulty(source: SourceTable, name: str, rule: SetMissing) -> pd.Series:
+    """Mask of the values a rule empties: all, those equal to a code, those out of bounds."""
+    series = source.column(name)
+    if rule.codes:
+        return comparable(series).isin(rule.codes)
+    if rule.outside is not None:
+        low, high = rule.outside
+        values = numbers(source, name, series)
+        return (values < low) | (values > high)
+    return pd.Series(True, index=series.index)
 
 
 # ---- cases -----------------------------------------------------------------------------------
@@ -259,13 +200,13 @@ def build_cases(study_map: StudyMap, sources: Mapping[str, SourceTable]) -> pd.D
     source = sources[cases.file]
     for join in cases.joins:
         source = _add_file(source, sources[join.file], join)
-    source = SourceTable(source.where, source.table[source.matches(cases.where)])
+    source = source.rows(cases.where)
     mapped = {**_mapped(source, cases.columns), **_items(source, cases)}
     for target, mapping in cases.extra.items():
         mapped[target] = numbers(source, target, map_column(source, mapping))
-    groups = _groups(pd.DataFrame({c: source.column(c) for c in cases.rows}))
+    groups = number_groups(pd.DataFrame({c: source.column(c) for c in cases.rows}))
     for target, series in mapped.items():
-        _require_constant(source, target, series, groups, cases.rows)
+        require_constant(source, target, series, groups, cases.rows)
     table = pd.DataFrame(mapped, index=source.table.index)[~groups.duplicated()]
     return _ordered(
         table.assign(study_id=study_map.study.name, **cases.constants), CASES, tuple(cases.extra)
@@ -283,16 +224,19 @@ def _ordered(
 
 
 def _add_file(source: SourceTable, other: SourceTable, join: Join) -> SourceTable:
-    """Add the columns of ``other`` as "<file>.<column>", by the columns both have."""
+    """Add the columns of ``other`` as "<prefix>.<column>", by the columns both have."""
+    prefix = f"{join.prefix or join.file}."
+    other = other.rows(join.where)
     left = pd.DataFrame({c: comparable(source.column(c)) for c in join.on})
     right = pd.DataFrame({c: comparable(other.column(c)) for c in join.on}).dropna()
     repeated = right.duplicated()
     if repeated.any():
         other.refuse(", ".join(join.on), "keys that occur once", repeated, "that repeat a row's")
-    columns = other.table.loc[right.index].add_prefix(f"{join.file}.")
+    columns = other.table.loc[right.index].add_prefix(prefix)
     keyed = columns.set_axis(pd.MultiIndex.from_frame(right), axis=0)
     added = keyed.reindex(pd.MultiIndex.from_frame(left)).set_axis(left.index, axis=0)
-    return SourceTable(source.where, pd.concat([source.table, added], axis=1))
+    labels = {**source.labels, **{f"{prefix}{c}": words for c, words in other.labels.items()}}
+    return SourceTable(source.where, pd.concat([source.table, added], axis=1), labels)
 
 
 def _items(source: SourceTable, cases: CaseMap) -> dict[str, pd.Series]:
@@ -307,10 +251,10 @@ def _items_of(source: SourceTable, instrument: str, mapping: ItemMap) -> dict[st
     form = load_reference("instruments.toml")[instrument]
     items = {}
     for item in range(1, form["items"] + 1):
-        name = mapping.pattern.replace("{item}", str(item))
+        name = mapping.column(item)
         values = numbers(source, name, source.column(name))
         if mapping.already_reversed and item in form["reversed"]:
-            values = form["low"] + form["high"] - values
+            values = sum(answer_range(form, item)) - values
         items[f"{instrument}_{item}"] = values
     if mapping.total is None:
         return items
@@ -338,19 +282,19 @@ def build_measurements(
     """
     known = set(zip(texts(cases["participant_id"]), texts(cases["session_id"]), strict=True))
     return [
-        _build_block(study_map, i, sources[block.file], known)
-        for i, block in enumerate(study_map.measurements, start=1)
+        _build_block(study_map, (label, block), sources[block.file], known)
+        for label, block in study_map.blocks()
     ]
 
 
 def _build_block(
-    study_map: StudyMap, number: int, source: SourceTable, known: set[tuple[object, object]]
+    study_map: StudyMap,
+    labelled: tuple[str, BlockMap],
+    source: SourceTable,
+    known: set[tuple[object, object]],
 ) -> Block:
-    block = study_map.measurements[number - 1]
-    label = f"measurements {number}"
-    if "measure" in block.constants:
-        label += f" ({block.constants['measure']})"
-    chosen = SourceTable(source.where, source.table[source.matches(block.where)])
+    label, block = labelled
+    chosen = source.rows(block.where)
     readings = _readings(study_map, block, chosen)
     distinct = _distinct(chosen, readings) if block.distinct else readings
     valued = distinct[texts(distinct["value"]).notna()]
@@ -388,6 +332,6 @@ def _readings(study_map: StudyMap, block: BlockMap, source: SourceTable) -> pd.D
 
 def _distinct(source: SourceTable, readings: pd.DataFrame) -> pd.DataFrame:
     keys = [c for c in readings.columns if c not in ("study_id", "value")]
-    groups = _groups(readings[keys])
-    _require_constant(source, "value", readings["value"], groups, keys)
+    groups = number_groups(readings[keys])
+    require_constant(source, "value", readings["value"], groups, keys)
     return readings[~groups.duplicated()]

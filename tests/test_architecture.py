@@ -9,10 +9,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(p for f in ("features", "models", "pipeline") for p in (ROOT / f).rglob("*.py"))
-READERS = {"open", "read_csv", "read_parquet", "read_excel", "read_spss", "read_text", "read_bytes"}
+READERS = {
+    "open",
+    "read_csv",
+    "read_parquet",
+    "read_excel",
+    "read_spss",
+    "read_sav",
+    "read_text",
+    "read_bytes",
+}
 FILE_READERS = {
     "features/reference.py": "reference data that is part of the program",
     "pipeline/io.py": "the only door to a user's files",
+    "pipeline/labelled.py": "files that carry labels for their codes",
     "pipeline/artefacts.py": "bundles",
     "pipeline/config.py": "params.yaml",
     "pipeline/ingest.py": "study maps",

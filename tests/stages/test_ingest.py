@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import ConfigError, TableError
-from pipeline.ingest import describe_report, ingest
+from pipeline.ingest import ingest
+from pipeline.ingest_report import describe_report
 from pipeline.io import file_sha256
 from pipeline.study_folder import read_card, read_cases, read_measurements
 
@@ -149,10 +150,11 @@ def test_the_report_in_words_shows_dropout_and_reasons(study):
         "tiny: 3 persons, 3 bouts, 3 measurements",
         f"  people.csv: 3 rows, {file_sha256(source / 'people.csv')[:12]}",
         f"  readings.txt: 7 rows, {file_sha256(source / 'readings.txt')[:12]}",
+        "  cases: 3 of 3 rows kept",
         "  measurements 1 (ppt): 3 of 7 rows kept, 1 not selected, 2 without a value, 1 of no case",
-        "  set missing: 1 values in 1 rows of readings (threshold): device fault",
+        "  set missing: 1 values in 1 rows of readings (threshold): device fault, row 4",
         "  ppt, local, pre: 2 persons, 2 bouts, 2 values",
-        "  ppt, local, post: 1 persons, 1 bouts, 1 values",
+        "  ppt, local, post: 1 persons, 1 bouts, 1 values; 1 persons measured before are not",
         "  missing in 33% of cases: age_years",
     ]
 
@@ -206,7 +208,7 @@ def test_faulty_values_become_missing_and_are_counted_where_the_map_says_so(stud
     assert read_cases(output)["age_years"].isna().tolist() == [False, True, True]
     assert read_measurements(output)["value"].tolist() == [421.5, 250.0]
     words = describe_report(report)
-    assert "  faulty, now missing: 1 values of age_years in cases (out_of_range)" in words
+    assert "  faulty, now missing: 1 values of age_years in cases (out_of_range), row 1" in words
 
 
 def test_an_impossible_intensity_becomes_missing_too(study):

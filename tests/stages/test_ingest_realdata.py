@@ -153,6 +153,10 @@ def test_trial_dropout_is_visible_in_the_report(trial):
 
     persons = [measured["pain_nrs", moment]["participants"] for moment in moments]
     assert persons == [124, 90, 75, 70, 66]
+    # No one came back who was not there before.
+    assert all(
+        measured["pain_nrs", m]["lost"] >= 124 - n for m, n in zip(moments, persons, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,3 +186,120 @@ def test_trial_pain_is_on_the_scale_of_ten(trial):
     )
     pain = read_measurements(output)["value"]
     assert pain.mean() == pytest.approx(raw["vas_neck_mean3_mm"].mean() / 10)
+
+
+# ---- studies without an exercise outcome -----------------------------------------------------
+
+# Persons, measurements, and where the numbers come from: the README of the data set.
+SIZES = {
+    "fibromyalgia_ppt_psych": (126, 988),
+    "sa_students_pcs_ppt_cpt": (212, 4 * 212),
+    "kinesiophobia_luthi2018": (433, 433 + 432),
+    "kinesiophobia_assadourian2020": (123, 0),
+    "kinesiophobia_baez2020": (40, 0),
+    "qst_healthy_lotsch": (125, 8 * 125),
+    "qst_healthy_lotsch_transformed": (72, 0),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_study_without_outcome_goes_in_whole_and_says_so(name, tmp_path_factory, eih):
+    report, _, output = ingested(name, tmp_path_factory)
+
+    assert (report["participants"], report["measurements"]) == SIZES[name]
+    assert report["case_rows"]["rows_kept"] == report["case_rows"]["rows_read"]
+    assert report["no_outcome"]
+    said = eih("label", output, "--output", output / "outcomes.parquet")
+    assert said.code == 13
+    assert len(said.err.strip().splitlines()) == 1
+    assert eih("featurize", output, "--output", output / "features.parquet").code == 0
+
+
+def test_fibromyalgia_values_that_cannot_be_are_named_by_row_and_go_no_further(tmp_path_factory):
+    report, source, output = ingested("fibromyalgia_ppt_psych", tmp_path_factory)
+    raw, cases = pd.read_csv(source / "fms_women.csv"), read_cases(output)
+
+    faulty = {f["column"]: f["rows"] for f in report["out_of_range"] if f["part"] == "cases"}
+    assert faulty == {
+        "weight_kg": raw.index[raw["weight"] < 25].tolist(),
+        "bmi_kg_m2": raw.index[raw["BMI"] < 10].tolist(),
+    }
+    assert faulty["weight_kg"] == faulty["bmi_kg_m2"]
+    assert cases["weight_kg"].min() >= 25
+    assert cases["bmi_kg_m2"].min() >= 10
+    # Only these: every other value is there, converted.
+    assert cases["weight_kg"].notna().sum() == raw["weight"].notna().sum() - 1
+    assert cases["height_cm"].sum() == pytest.approx(100 * raw["height"].sum())
+    thresholds = raw[[c for c in raw.columns if c.startswith("PPT")]].stack()
+    low = sum(len(f["rows"]) for f in report["out_of_range"] if f["column"] == "value")
+    assert low == (thresholds < 20).sum()
+    assert report["measurements"] == (thresholds >= 20).sum()
+
+
+def test_students_totals_are_those_of_the_scored_file_but_for_four_rows(tmp_path_factory):
+    _, source, output = ingested("sa_students_pcs_ppt_cpt", tmp_path_factory)
+    cases = read_cases(output).set_index("participant_id")
+    items = cases[[f"pcs_{i}" for i in range(1, 14)]]
+    scored = pd.read_csv(source / "random-forest.csv", dtype={"ID": str}).set_index("ID")
+
+    totals = pd.Series(Instrument.load("pcs").score(items.to_numpy())["total"], cases.index)
+
+    complete = cases.index[items.notna().all(axis=1)]
+    stored = scored.loc[complete, "PCS_trait"]
+    assert len(complete) == 205
+    assert (totals[complete] == stored).sum() == 201
+    assert (totals[complete] - stored).between(0, 3).all()
+
+
+def test_students_tolerances_are_stored_as_read(tmp_path_factory):
+    _, source, output = ingested("sa_students_pcs_ppt_cpt", tmp_path_factory)
+    raw, readings = pd.read_csv(source / "bivariate-data.csv"), read_measurements(output)
+
+    means = readings.groupby("measure")["value"].mean()
+    assert means["pressure_tolerance"] == pytest.approx(raw["ppt_kpa"].mean())
+    assert means["cold_pressor_tolerance"] == pytest.approx(raw["cpt_time"].mean())
+
+
+def test_rehabilitation_keeps_the_second_score_out_of_cases(tmp_path_factory):
+    report, source, output = ingested("kinesiophobia_luthi2018", tmp_path_factory)
+    raw, cases = pd.read_csv(source / "luthi2018_individual.csv"), read_cases(output)
+
+    assert cases["tsk17_total"].tolist() == raw["tsk17_admission"].tolist()
+    readings = read_measurements(output).pivot_table(
+        index="participant_id", columns="timepoint", values="value"
+    )
+    change = readings["post"] - readings["pre"]
+    # The README of the data set: mean -0.6, SD 6.6, one Baecke index is a slip.
+    assert (round(change.mean(), 1), round(change.std(), 1)) == (-0.6, 6.6)
+    assert report["set_missing"][0]["values"] == 1
+
+
+def test_healthy_thresholds_are_typical_in_the_units_the_map_supposes(tmp_path_factory):
+    _, source, output = ingested("qst_healthy_lotsch", tmp_path_factory)
+    raw, readings = pd.read_csv(source / "PainThresholds.csv"), read_measurements(output)
+
+    medians = readings.groupby(["measure", "body_site"])["value"].median()
+    assert medians["ppt", "skin"] == pytest.approx(10 * raw["Pressure"].median())
+    assert medians["mechanical_pain_threshold", "skin"] == pytest.approx(
+        9.80665 * raw["von.Frey"].median()
+    )
+    assert medians["heat_threshold", "skin_capsaicin"] < medians["heat_threshold", "skin"]
+
+
+def test_real_studies_pool_and_say_that_they_have_no_outcome_in_common(tmp_path_factory, eih):
+    root = os.environ.get("EIH_STUDIES_DIR", "")
+    if not root:
+        pytest.skip("EIH_STUDIES_DIR is not set")
+    output = tmp_path_factory.mktemp("pool")
+
+    names = ("peep", "cervical_radiculopathy_rct")
+    said = eih("ingest", *names, "--source", root, "--output", output)
+
+    assert said.code == 0
+    cases = read_cases(output)
+    assert cases.groupby("study_id").size().to_dict() == {names[0]: 312, names[1]: 144}
+    # 39 and 144 persons whose numbers overlap.
+    assert len(cases[["study_id", "participant_id"]].drop_duplicates()) == 39 + 144
+    assert cases["participant_id"].nunique() < 39 + 144
+    assert "endpoint heat: of peep" in said.out
+    assert eih("label", output, "--output", output / "o.parquet").code == 13

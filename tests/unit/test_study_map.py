@@ -11,15 +11,16 @@ import pytest
 from features.reference import SEEDS
 from pipeline.errors import ConfigError
 from pipeline.ingest import find_source, load_study_map
+from pipeline.map_keys import alike
 from pipeline.study_folder import outcome_design
-from pipeline.study_map import alike, parse_study_map
+from pipeline.study_map import parse_study_map
 
 MAPS = sorted((SEEDS / "studies").glob("*.toml"))
 PEEP = tomllib.loads((SEEDS / "studies" / "peep.toml").read_text(encoding="utf-8"))
-STUDY_KEYS = "name, title, citation, doi, licence, download, folder, simulated"
+STUDY_KEYS = "name, title, citation, doi, licence, download, folder, simulated, no_outcome"
 TOP_KEYS = "study, files, cases, measurements, derive, set_missing, outcome, out_of_range"
 CASES_KEYS = "file, rows, columns, where, join, constants, items, extra"
-BLOCK_KEYS = "file, columns, where, constants, distinct"
+BLOCK_KEYS = "file, columns, where, constants, stack, distinct"
 DERIVE_KEYS = "file, column, from, difference_within, ordered_by"
 READINGS = (
     "participant_id, session_id, measure, body_site, site_role, timepoint, minutes_from_bout, "
@@ -39,7 +40,8 @@ FAULTS = [
     (
         "files.trials.sep",
         ";",
-        ", files.trials: unknown key 'sep'. Accepted keys: path, delimiter.",
+        ", files.trials: unknown key 'sep'. Accepted keys: path, delimiter, dictionary, "
+        "number_rows, number_repeated, decimal_comma.",
     ),
     ("out_of_range", "drop", ", out_of_range: expected one of error, missing, found 'drop'."),
     ("cases.row", "x", f", cases: unknown key 'row'. Accepted keys: {CASES_KEYS}."),
@@ -53,7 +55,8 @@ FAULTS = [
     (
         "cases.columns.sex.value",
         {},
-        ", cases.columns.sex: unknown key 'value'. Accepted keys: from, values, scale, offset.",
+        ", cases.columns.sex: unknown key 'value'. Accepted keys: from, values, scale, offset, "
+        "labels, checked, several.",
     ),
     (
         "cases.columns.sex.values.0",
@@ -84,7 +87,7 @@ FAULTS = [
     (
         "cases.join",
         [{"file": "trials"}],
-        ", cases.join 1: the key 'on' is missing. Accepted keys: file, on.",
+        ", cases.join 1: the key 'on' is missing. Accepted keys: file, on, where, prefix.",
     ),
     (
         "cases.join",
@@ -133,7 +136,7 @@ FAULTS = [
         "set_missing.0.reason",
         None,
         ", set_missing 1: the key 'reason' is missing. "
-        "Accepted keys: file, where, columns, reason.",
+        "Accepted keys: file, columns, reason, where, codes, outside.",
     ),
     (
         "set_missing.0.file",
@@ -193,11 +196,14 @@ def test_ids_that_differ_in_leading_zeros_are_not_alike():
 
 
 @pytest.mark.parametrize("path", MAPS, ids=lambda p: p.stem)
-def test_every_shipped_map_is_named_as_its_file_and_has_an_outcome_design(path):
+def test_every_shipped_map_is_named_as_its_file_and_has_an_outcome_design_or_says_why_not(path):
     study_map = load_study_map(path.stem)
 
     assert study_map.study.name == path.stem
-    measures = {b.constants["measure"] for b in study_map.measurements}
+    measures = {b.constants["measure"] for _, b in study_map.blocks()}
+    if study_map.study.no_outcome:
+        assert not study_map.outcome
+        return
     design = outcome_design(study_map.outcome, path.name)
     assert {e.measure for e in design.endpoints} <= measures
 
