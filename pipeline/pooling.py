@@ -185,6 +185,8 @@ def _pooled_outcome(cards: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any],
     and the same; then those that all have come first, and a study's own follow.
     """
     without = [c["study"]["name"] for c in cards if not c["outcome"]]
+    if len(without) == len(cards):
+        return {}, "studies that have none"
     if without:
         return {}, f"{', '.join(without)} without one; label the other studies by themselves"
     designs = [dict(c["outcome"]) for c in cards]

@@ -145,6 +145,19 @@ def test_a_pool_without_a_common_outcome_goes_in_but_is_not_labelled(
     assert reason in said.err
 
 
+@pytest.mark.parametrize(("which", "reason"), [("b", "b without one"), ("ab", "that have none")])
+def test_a_pool_with_a_study_that_has_no_outcome_says_which(lab, tmp_path, which, reason):
+    maps = {"a": lab("a", A), "b": lab("b", B, unit="kgf/cm2")}
+    for name in which:
+        path = tmp_path / f"{name}.toml"
+        head = path.read_text().split("[outcome]")[0]
+        path.write_text(head.replace("[files.lab]", 'no_outcome = "none measured"\n\n[files.lab]'))
+
+    report = ingest_all(list(maps.values()), [tmp_path / "studies"], tmp_path / "p")
+
+    assert reason in report["no_outcome"]
+
+
 def test_studies_with_nothing_in_common_are_refused(lab, tmp_path, eih):
     one = lab("a", A)
     two = lab("b", B, columns='weight_kg = "age"', measure="pressure_tolerance", unit="kgf/cm2")
