@@ -26,7 +26,9 @@ READABLE = (*DELIMITERS, ".parquet", ".xlsx", ".sav")
 WRITABLE = (".csv", ".tsv", ".parquet")
 
 
-def read_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path, delimiter: str | None = None, *, allow_repeated: bool = False
+) -> pd.DataFrame:
     """Read a whole table; text formats come as text, so that nothing is guessed or lost.
 
     Parameters
@@ -35,6 +37,9 @@ def read_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
         .csv, .tsv, .txt (tabs), .parquet, .xlsx (first sheet) or .sav.
     delimiter : str, optional
         For a text file whose extension does not tell.
+    allow_repeated : bool, default=False
+        Keep columns of the same name in a text file: for a caller who uses a few columns and
+        looks at those.
 
     Raises
     ------
@@ -45,7 +50,8 @@ def read_table(path: Path, delimiter: str | None = None) -> pd.DataFrame:
     suffix = path.suffix.lower()
     try:
         if suffix in DELIMITERS:
-            frames = [frame for frame, _ in iter_text(path, sys.maxsize, delimiter, ragged="raise")]
+            how = {"ragged": "raise", "repeated": "keep" if allow_repeated else "raise"}
+            frames = [frame for frame, _ in iter_text(path, sys.maxsize, delimiter, **how)]
             return frames[0]
         if suffix == ".parquet":
             return pd.read_parquet(path)
@@ -76,13 +82,18 @@ RaggedRow = tuple[int, int]  # (0-based position, number of cells found)
 
 
 def iter_text(
-    path: Path, chunk_rows: int, delimiter: str | None = None, ragged: str = "collect"
+    path: Path,
+    chunk_rows: int,
+    delimiter: str | None = None,
+    ragged: str = "collect",
+    repeated: str = "raise",
 ) -> Iterator[tuple[pd.DataFrame, list[RaggedRow]]]:
     """Yield a delimited text file as frames of text with the rows' positions as index.
 
     Rows whose number of cells differs from the header's cannot be assigned to columns. They
     are returned beside each frame (``ragged="collect"``) or raise (``ragged="raise"``). Blank
-    lines are skipped, as every reader of CSV does. A file with a header and no rows yields one
+    lines are skipped, as every reader of CSV does. Names that occur twice raise
+    (``repeated="raise"``) or are kept (``"keep"``). A file with a header and no rows yields one
     empty frame.
     """
     mark = delimiter or DELIMITERS[path.suffix.lower()]
@@ -90,7 +101,8 @@ def iter_text(
         with path.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.reader(handle, delimiter=mark)
             header = next(reader, [])
-            _check_header(path, header)
+            if repeated == "raise":
+                _check_header(path, header)
             yield from _chunks(path, header, reader, chunk_rows, ragged)
     except UnicodeDecodeError:
         raise TableError(
