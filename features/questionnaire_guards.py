@@ -21,8 +21,8 @@ Matrix = npt.NDArray[np.float64]
 
 # Below this number of rows only an impossible answer is evidence.
 LEAST_ROWS = 30
-# The shorter form must explain the scores e^8 times better, both fitted at their best.
-CLEAR_LOG_RATIO = 8.0
+# The shorter form must explain the scores e^6 times better, both fitted at their best.
+CLEAR_LOG_RATIO = 6.0
 # Of the people who go so far in their answers, at least this share also takes the next step
 # somewhere on the form (0.49 to 0.96 in the public data looked at).
 TAKES_THE_NEXT_STEP = 0.3

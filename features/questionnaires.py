@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import cast
 
 import numpy as np
@@ -134,6 +134,21 @@ def pooled_forms() -> dict[str, tuple[Instrument, ...]]:
     """Return the instruments that share a pooled feature, by its name."""
     names = dict.fromkeys(i.pooled for i in INSTRUMENTS if i.pooled)
     return {name: tuple(i for i in INSTRUMENTS if i.pooled == name) for name in names}
+
+
+def single_form_twins(columns: Collection[str]) -> set[str]:
+    """Return the pooled features that one form alone supplies: its total in another unit.
+
+    Parameters
+    ----------
+    columns : collection of str
+        The features that a study has.
+    """
+    return {
+        name
+        for name, forms in pooled_forms().items()
+        if sum(form.scale_column("total") in columns for form in forms) == 1
+    }
 
 
 def build_questionnaires(cases: pd.DataFrame) -> dict[str, Vector]:

@@ -128,7 +128,7 @@ def _columns(form: Instrument) -> tuple[str, ...]:
 
 def _require_whole_form(form: Instrument, stored: pd.DataFrame, table: Path) -> None:
     """Refuse a table with too few item columns for any score; one may be missing by the rule."""
-    items = [n for n in form.item_columns() if n in stored.columns]
+    items = [n for n in form.item_columns() if n in stored.columns and _holds_values(stored[n])]
     if not items:
         return
     numbers = {int(n.rpartition("_")[2]) for n in items}
@@ -138,8 +138,13 @@ def _require_whole_form(form: Instrument, stored: pd.DataFrame, table: Path) -> 
     if (whole in lacking) or (scored and len(lacking) == len(scored)):
         raise TableError(
             f"{table}: expected the {form.n_items} items of {form.name}, found {len(items)} "
-            "columns. This is a shorter form, or the columns have another name: see --prefix."
+            "columns with answers. This is a shorter form, or the columns have another name: see --prefix."
         )
+
+
+def _holds_values(column: pd.Series) -> bool:
+    """Whether any cell is a number: an empty column is no item of the form."""
+    return bool(pd.to_numeric(column, errors="coerce").notna().any())
 
 
 def _one_row_per_person(content: pd.DataFrame, table: Path) -> npt.NDArray[np.bool_]:
