@@ -149,10 +149,11 @@ def test_items_stored_reversed_are_recognised(weak):
     assert found >= 0.9
 
 
-@pytest.mark.parametrize("weak", [1.0, 0.3, 0.0])
-def test_items_stored_as_answered_raise_no_warning(weak):
-    # Reversed items that have nothing to do with the others (weak = 0) are the hardest case.
-    assert share(lambda r: warned(answers(r, 100, weak=weak))) <= 1 / N_STUDIES
+@pytest.mark.parametrize(("weak", "n"), [(1.0, 100), (0.3, 100), (0.0, 100), (0.0, 30)])
+def test_items_stored_as_answered_raise_no_warning(weak, n):
+    # Reversed items that have nothing to do with the others (weak = 0) are the hardest case: among
+    # few people alpha then often rises by chance on undoing.
+    assert share(lambda r: warned(answers(r, n, weak=weak))) <= 1 / N_STUDIES
 
 
 def test_a_questionnaire_without_reversed_items_raises_no_warning():
