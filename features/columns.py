@@ -63,7 +63,7 @@ def _instrument_columns() -> Iterable[Column]:
                 "number",
                 "baseline",
                 instrument.describe(scale.name),
-                instrument.unit,
+                scale.unit,
                 scale.low,
                 scale.high,
                 source=instrument.source,

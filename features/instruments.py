@@ -23,7 +23,18 @@ KEYS_OF_AN_ENTRY = frozenset(
     {
         *("title", "items", "low", "high", "reversed", "ranges", "points", "continuous"),
         *("method", "total", "subscales", "scores", "max_missing", "missing", "bands", "classes"),
-        *("unit", "higher", "family", "pooled", "column", "rule", "options", "source", "status"),
+        *(
+            "unit",
+            "units",
+            "higher",
+            "family",
+            "pooled",
+            "column",
+            "rule",
+            "options",
+            "source",
+            "status",
+        ),
         *("missing_source", "missing_status"),
     }
 )
@@ -63,6 +74,7 @@ class Scale:
     low: float
     high: float
     bands: tuple[tuple[float, str], ...] = ()
+    unit: str = "points"
 
     @property
     def tolerance(self) -> float:
@@ -126,7 +138,6 @@ class Instrument:
     missing_source: str
     missing_status: Status
     higher: str = "worse"
-    unit: str = "points"
     family: str = "psychosocial"
     pooled: str = ""
     column: str = ""
@@ -170,9 +181,13 @@ class Instrument:
 
     def describe(self, scale: str) -> str:
         """Say in words what a score is."""
-        unverified = "" if self.status == "verified" else " (scoring key unverified)"
         what = self.title if self.column else f"{self.title}, {scale.replace('_', ' ')} score"
-        return what + unverified
+        return what + self.caveat
+
+    @property
+    def caveat(self) -> str:
+        """What a description adds where the key is not verified."""
+        return "" if self.status == "verified" else " (scoring key unverified)"
 
     def points(self, answers: Sequence[Vector]) -> list[Vector]:
         """Turn answers into points: recoded, and reversed items reversed (low + high - answer)."""
@@ -263,7 +278,7 @@ def parse_instrument(name: str, form: Mapping[str, Any]) -> Instrument:
         classes={k: tuple(v) for k, v in form.get("classes", {}).items()},
         **{
             key: form[key]
-            for key in ("higher", "unit", "family", "pooled", "column", "options")
+            for key in ("higher", "family", "pooled", "column", "options")
             if key in form
         },
     )
@@ -284,7 +299,7 @@ def _scales(name: str, form: Mapping[str, Any], items: Sequence[Item]) -> Iterat
         members["total"] = total
     for scale, (low, high) in form.get("scores", {}).items():
         members.pop(scale, None)
-        yield Scale(scale, (), "rule", 0, float(low), float(high), _bands(form, scale))
+        yield Scale(scale, (), "rule", 0, float(low), float(high), *_named(form, scale))
     for scale, numbers in members.items():
         _check_members(name, scale, numbers, len(items))
         method = form.get("method", "sum")
@@ -297,12 +312,15 @@ def _scales(name: str, form: Mapping[str, Any], items: Sequence[Item]) -> Iterat
             form.get("missing", {}).get(scale, form.get("max_missing", 0)),
             sum(low for low, _ in spans) / divisor,
             sum(high for _, high in spans) / divisor,
-            _bands(form, scale),
+            *_named(form, scale),
         )
 
 
-def _bands(form: Mapping[str, Any], scale: str) -> tuple[tuple[float, str], ...]:
-    return tuple((float(low), str(band)) for low, band in form.get("bands", {}).get(scale, ()))
+def _named(form: Mapping[str, Any], scale: str) -> tuple[tuple[tuple[float, str], ...], str]:
+    """Bands and unit of a score."""
+    bands = form.get("bands", {}).get(scale, ())
+    unit = form.get("units", {}).get(scale, form.get("unit", "points"))
+    return tuple((float(low), str(band)) for low, band in bands), unit
 
 
 def _check_members(name: str, key: str, numbers: Sequence[int], n_items: int) -> None:

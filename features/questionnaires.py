@@ -186,12 +186,13 @@ def _specs() -> Iterator[FeatureSpec]:
             column = instrument.scale_column(scale.name)
             members = scale.members or range(1, instrument.n_items + 1)
             items = tuple(f"{instrument.name}_{m}" for m in members)
-            yield _spec(instrument, column, (*items, column), instrument.describe(scale.name))
+            text = instrument.describe(scale.name)
+            yield _spec(instrument, column, (*items, column), text, scale.unit)
         for name, levels in instrument.classes.items():
             words = ", ".join(f"{i} = {level}" for i, level in enumerate(levels))
-            yield _spec(
-                instrument, f"{instrument.name}_{name}", _every_source(instrument), words, "class"
-            )
+            text = f"{instrument.title}: {words}{instrument.caveat}"
+            column, sources = f"{instrument.name}_{name}", _every_source(instrument)
+            yield _spec(instrument, column, sources, text, "class")
     for name, forms in pooled_forms().items():
         titles = "; ".join(form.title for form in forms)
         yield FeatureSpec(
@@ -205,11 +206,15 @@ def _specs() -> Iterator[FeatureSpec]:
 
 
 def _spec(
-    instrument: Instrument, name: str, sources: tuple[str, ...], text: str, unit: str = ""
+    instrument: Instrument, name: str, sources: tuple[str, ...], text: str, unit: str
 ) -> FeatureSpec:
-    description = f"{instrument.title}: {text}" if unit else text
     return FeatureSpec(
-        name, cast(Family, instrument.family), unit or instrument.unit, sources, description
+        name,
+        cast(Family, instrument.family),
+        unit,
+        sources,
+        text,
+        block=instrument.name,
     )
 
 

@@ -138,7 +138,8 @@ def _require_whole_form(form: Instrument, stored: pd.DataFrame, table: Path) -> 
     if (whole in lacking) or (scored and len(lacking) == len(scored)):
         raise TableError(
             f"{table}: expected the {form.n_items} items of {form.name}, found {len(items)} "
-            "columns with answers. This is a shorter form, or the columns have another name: see --prefix."
+            "columns with answers. This is a shorter form, or the columns have another name: "
+            "see --prefix."
         )
 
 
