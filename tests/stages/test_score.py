@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 
 from features.columns import CASES_BY_NAME
+from pipeline.dataset import usable_columns
 
 ROOT = Path(__file__).resolve().parents[2]
 N = 60
+POOLED = "tsk_percent_of_range"
 
 
 def pcs_items(n=N, severity=1.5):
@@ -327,6 +329,14 @@ def test_validate_names_totals_that_disagree(eih, tmp_path):
     assert said.code == 11
     assert "column 'pcs_total'" in said.err
     assert "(row 5)" in said.err
+
+
+@pytest.mark.parametrize("forms", [["tsk17"], ["tsk17", "tsk11"]], ids=["one form", "two forms"])
+def test_a_study_of_one_tampa_form_does_not_learn_its_total_twice(forms):
+    names = [f"{form}_total" for form in forms]
+    table = pd.DataFrame({**{n: [20.0, 30.0, 40.0] for n in names}, POOLED: [5.0, 25.0, 45.0]})
+
+    assert (POOLED in usable_columns(table)) == (len(forms) == 2)
 
 
 # ---- a new instrument ------------------------------------------------------------------------
