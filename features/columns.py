@@ -14,7 +14,7 @@ from features.columns_biology import BIOLOGY_COLUMNS
 from features.columns_exercise import EXERCISE_COLUMNS, HEART_RATE, MODALITIES, REGIONS
 from features.columns_modulation import MODULATION_COLUMNS, QST_COLUMNS
 from features.columns_person import CONDITION_COLUMNS, CONDITIONS, PERSON_COLUMNS
-from features.reference import load_reference
+from features.instruments import INSTRUMENTS
 from features.units import MEASURES
 
 __all__ = [
@@ -45,27 +45,28 @@ MISSING_WORDS = frozenset({"", "na", "nan", "n/a", "null", "none", "."})
 
 
 def _instrument_columns() -> Iterable[Column]:
-    for name, form in load_reference("instruments.toml").items():
-        low, high, items = form["low"], form["high"], form["items"]
-        for item in range(1, items + 1):
+    for instrument in INSTRUMENTS:
+        for name, item in zip(instrument.item_columns(), instrument.items, strict=True):
+            number = name.rpartition("_")[2]
             yield Column(
-                f"{name}_{item}",
-                "integer",
+                name,
+                "integer" if item.step else "number",
                 "baseline",
-                f"{form['title']}, item {item} as answered (reversed items not yet reversed)",
-                low=low,
-                high=high,
-                source=form["source"],
+                f"{instrument.title}, item {number} as answered (reversed items not yet reversed)",
+                low=item.low,
+                high=item.high,
+                source=instrument.source,
             )
-        for scale, members in {**form.get("subscales", {}), "total": range(items)}.items():
+        for scale in instrument.scales.values():
             yield Column(
-                f"{name}_{scale}",
+                instrument.scale_column(scale.name),
                 "number",
                 "baseline",
-                f"{form['title']}, {scale} score",
-                low=low * len(members),
-                high=high * len(members),
-                source=form["source"],
+                instrument.describe(scale.name),
+                scale.unit,
+                scale.low,
+                scale.high,
+                source=instrument.source,
             )
 
 
@@ -93,10 +94,6 @@ CASES: tuple[Column, ...] = (
     *PERSON_COLUMNS,
     *CONDITION_COLUMNS,
     *_instrument_columns(),
-    _number("hads_anxiety", "points", 0, 21, "HADS anxiety score"),
-    _number("hads_depression", "points", 0, 21, "HADS depression score"),
-    _number("fabq_total", "points", 0, 66, "FABQ, sum of the 11 scored items (PA + W)"),
-    _number("expectancy", "points", -10, 10, "expected effect of the exercise on pain, + = relief"),
     *MODULATION_COLUMNS,
     *QST_COLUMNS,
     *EXERCISE_COLUMNS,

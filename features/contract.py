@@ -9,7 +9,6 @@ trusted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -27,60 +26,15 @@ from features.columns import (
     TIMEPOINT_PATTERN,
     Column,
 )
+from features.questionnaires import disagreements
 from features.reference import load_reference
 from features.units import MEASURES, Measure, convert, likely_unit
+from features.violations import Checked, Mask, Violation
 
-Mask = npt.NDArray[np.bool_]
+__all__ = ["Checked", "Violation", "check_cases", "check_columns", "check_measurements"]
+
 Rows = npt.NDArray[np.intp]
 _LONGEST_MISSING_WORD = max(len(w) for w in MISSING_WORDS)
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One way in which a table breaks the contract.
-
-    ``rows`` are 0-based positions in the table checked; empty means the table as a whole.
-    The text never holds a participant's value.
-    """
-
-    column: str
-    code: str
-    rows: tuple[int, ...]
-    expected: str
-    found: str
-    cause: str = ""
-
-    def message(self, where: str) -> str:
-        """One line: where, expected, found (with the first rows), what to do."""
-        place = f"{where}, column '{self.column}'" if self.column else where
-        rows = f" ({_first_rows(self.rows)})" if self.rows else ""
-        advice = f" {self.cause}" if self.cause else ""
-        return f"{place}: expected {self.expected}, found {self.found}{rows}.{advice}"
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A table after its check: typed columns, and everything wrong with it."""
-
-    table: pd.DataFrame
-    violations: tuple[Violation, ...]
-
-    def bad_rows(self) -> Mask:
-        """Boolean mask of shape (n_rows,): the rows named by any violation."""
-        mask = np.zeros(len(self.table), dtype=bool)
-        for violation in self.violations:
-            mask[list(violation.rows)] = True
-        return mask
-
-    def table_violations(self) -> tuple[Violation, ...]:
-        """Return the violations that concern the table, not single rows."""
-        return tuple(v for v in self.violations if not v.rows)
-
-
-def _first_rows(rows: Sequence[int], limit: int = 5) -> str:
-    shown = ", ".join(str(r) for r in rows[:limit])
-    more = f" and {len(rows) - limit} more" if len(rows) > limit else ""
-    return f"{'row' if len(rows) == 1 else 'rows'} {shown}{more}"
 
 
 def check_cases(table: pd.DataFrame, *, unique: bool = True) -> Checked:
@@ -112,9 +66,36 @@ def check_cases(table: pd.DataFrame, *, unique: bool = True) -> Checked:
     checked, violations = _check_columns(table.reset_index(drop=True), CASES)
     violations += _known_too_late(checked)
     violations += _intensity_violations(checked, violations)
+    violations += disagreeing_totals(checked)
     if unique:
         violations += _duplicate_keys(checked, KEYS, violations)
     return Checked(checked, tuple(violations))
+
+
+def check_columns(table: pd.DataFrame, columns: Sequence[Column]) -> Checked:
+    """Type some columns of a table and list what breaks their part of the contract."""
+    checked, violations = _check_columns(table.reset_index(drop=True), columns)
+    return Checked(checked, tuple(violations))
+
+
+def disagreeing_totals(table: pd.DataFrame) -> list[Violation]:
+    """Empty in place every delivered score that the items beside it contradict; name the rows."""
+    found = []
+    for instrument, scale, wrong in disagreements(table):
+        column = CASES_BY_NAME[instrument.scale_column(scale.name)]
+        table[column.name] = table[column.name].mask(wrong)
+        found.append(
+            _rows_violation(
+                column,
+                "total_disagrees",
+                wrong,
+                f"the score that items {instrument.name}_1 to {instrument.name}_"
+                f"{instrument.n_items} give",
+                "that differ",
+                "Keep items or score; items stored already reversed must be turned back first.",
+            )
+        )
+    return found
 
 
 def check_measurements(table: pd.DataFrame) -> Checked:
@@ -149,7 +130,13 @@ def _check_columns(
                 violations.append(_missing_column(column, table))
             continue
         typed[column.name] = _check_column(table[column.name], column, violations)
-    return table.assign(**typed), violations
+    return _with_columns(table, typed), violations
+
+
+def _with_columns(table: pd.DataFrame, typed: dict[str, pd.Series]) -> pd.DataFrame:
+    """Replace columns, all at once: one by one would fragment a wide table."""
+    columns = {name: typed.get(str(name), table[name]) for name in table.columns}
+    return pd.DataFrame(columns, index=table.index)
 
 
 def _repeated_columns(table: pd.DataFrame, columns: Sequence[Column]) -> list[Violation]:

@@ -1,4 +1,4 @@
-"""Subcommands from a study's files to its tables: simulate, ingest, label, features, z-scores."""
+"""Subcommands from a study's files to its tables, scores, labels, features and z-scores."""
 
 from __future__ import annotations
 
@@ -117,6 +117,37 @@ def validate(
         typer.echo(f"{table}: {result.rows} rows, no violation of the contract for {kind}")
     else:
         raise typer.Exit(11 if result.violations else 0)
+
+
+@app.command()
+def score(
+    instrument: Annotated[str, typer.Argument(help="A name in seeds/instruments.toml, as pcs.")],
+    table: Annotated[Path, typer.Argument(help="csv, tsv, parquet, xlsx or sav.")],
+    output: OutputFile,
+    prefix: Annotated[
+        str | None, typer.Option(help="Beginning of the columns' names; default <instrument>_.")
+    ] = None,
+    already_reversed: Annotated[
+        bool, typer.Option("--already-reversed", help="Reversed items are stored reversed.")
+    ] = False,
+    accept_form: Annotated[
+        bool, typer.Option("--accept-form", help="Score although it looks like another form.")
+    ] = False,
+    json: JsonOption = None,
+) -> None:
+    """Score a questionnaire from its items or stored scores; report its consistency.
+
+    Example: eih score tsk17 items.csv --prefix tsk_ --already-reversed --output scored.csv
+    """
+    from pipeline.score import ScoreOptions, describe_report, run
+
+    options = ScoreOptions(prefix, already_reversed, accept_form)
+    report = run(instrument, table, options, output)
+    for warning in report["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
+    emit(report, json)
+    if json != "-":
+        typer.echo("\n".join(describe_report(report)))
 
 
 @app.command()

@@ -15,6 +15,7 @@ from features.blocks import group_by_block
 from features.build import SPECS
 from features.columns import KEYS
 from features.outcome import TARGETS
+from features.questionnaires import single_form_twins
 from features.spec import LEARNT_ROLES
 from models.classifiers import FeatureRoles
 from models.errors import NotEnoughDataError
@@ -111,10 +112,14 @@ def _of_endpoint(outcomes: pd.DataFrame, endpoint: str, where: Path) -> pd.DataF
 def usable_columns(X: pd.DataFrame) -> list[str]:
     """Columns a model may learn from: of a learnt role, with two distinct known values at least.
 
+    A feature that several forms of a questionnaire share is left out where the study used one of
+    them: it would be that form's total a second time.
     Looks at no outcome, so that it may be done once for the whole study.
     """
     learnt = {s.name for s in SPECS if s.role in LEARNT_ROLES}
-    return [c for c in X.columns if c in learnt and X[c].nunique(dropna=True) > 1]
+    telling = [c for c in X.columns if c in learnt and X[c].nunique(dropna=True) > 1]
+    twins = single_form_twins(telling)
+    return [c for c in telling if c not in twins]
 
 
 def block_record(X: pd.DataFrame, columns: Sequence[str]) -> dict[str, list[str]]:

@@ -22,24 +22,24 @@ def test_the_dictionary_in_the_repository_is_up_to_date() -> None:
 
 
 def rows(text: str) -> dict[str, str]:
-    """Every table row by the name in its first cell."""
-    lines = [line for line in text.splitlines() if line.startswith("| `")]
-    return {line.split("`")[1]: line for line in lines}
+    """Every table row by the name in its first cell, or by each name of a numbered series."""
+    named: dict[str, str] = {}
+    for line in (line for line in text.splitlines() if line.startswith("| `")):
+        first, *last = line.split(" | ")[0].split("`")[1::2]
+        named[first] = line
+        if last:
+            stem, _, start = first.rpartition("_")
+            end = int(last[0].rpartition("_")[2])
+            named |= {f"{stem}_{n}": line for n in range(int(start), end + 1)}
+    return named
 
 
 @pytest.mark.parametrize("column", [*CASES, *MEASUREMENTS], ids=lambda c: c.name)
 def test_every_column_is_in_the_dictionary_alone_or_in_a_numbered_series(column: Any) -> None:
-    listed = rows(COLUMNS)
-    stem, _, number = column.name.rpartition("_")
-    series = listed.get(f"{stem}_1", "") if number.isdigit() else ""
-
-    line = listed.get(column.name, series)
+    line = rows(COLUMNS)[column.name]
 
     assert column.known_at in line
     assert column.expected() in line
-    if line is series and column.name not in listed:
-        last = int(line.split("`")[3].rpartition("_")[2])
-        assert int(number) <= last
 
 
 def test_the_items_of_a_form_take_one_line() -> None:

@@ -13,6 +13,7 @@ from features import build
 from features.build import BUILDERS, SPECS, build_features, contract_hash, contract_parts
 from features.columns import CASES, CASES_BY_NAME, CONDITIONS, KNOWN_AT_ORDER, MODALITIES
 from features.contract import check_cases
+from features.instruments import INSTRUMENTS
 from features.spec import Builder
 
 REQUIRED = ("study_id", "participant_id", "session_id", "condition", "modality")
@@ -174,7 +175,8 @@ SOURCES = tuple(c.name for c in CASES if c.known_at in ("screening", "baseline")
 @pytest.fixture(scope="module")
 def scored_from_items():
     """Cases without totals, and their features. Read only."""
-    cases = filled(8).drop(columns=["pcs_total", "tsk17_total", "tsk11_total"])
+    scores = [i.scale_column(s) for i in INSTRUMENTS if i.items for s in i.scales]
+    cases = filled(8).drop(columns=scores).copy()
     return cases, build_features(cases)
 
 
