@@ -41,6 +41,7 @@ __all__ = [
     "ACUTE",
     "PERSON",
     "SCALES",
+    "SOFT_LABELS",
     "TARGETS",
     "Endpoint",
     "OutcomeDesign",
@@ -53,6 +54,7 @@ __all__ = [
     "estimate_sem",
     "label_changes",
     "label_outcomes",
+    "outcome_table",
     "own_rest_mean",
     "signed_change",
     "summarise_trials",
@@ -80,7 +82,14 @@ def label_outcomes(
     DataFrame, one row per exercise bout and endpoint
         :func:`label_changes` with everybody learnt from, plus ``flare`` (0/1/NaN).
     """
-    table = label_changes(compute_changes(cases, measurements, design), design)
+    return outcome_table(compute_changes(cases, measurements, design), measurements, design)
+
+
+def outcome_table(
+    changes: pd.DataFrame, measurements: pd.DataFrame, design: OutcomeDesign
+) -> pd.DataFrame:
+    """:func:`label_outcomes` of changes that are at hand already."""
+    table = label_changes(changes, design)
     table["flare"] = _flare(table, summarise_trials(measurements), design.flare_rise_nrs)
     return table
 

@@ -7,13 +7,22 @@ from typing import Any
 
 from pipeline.config import StudyParams
 from pipeline.ingest import ingest
+from pipeline.reserve import reserve
 from pipeline.simulate import simulate
 
 SIMULATED = "demo"
 
 
 def run(params: StudyParams, output: Path) -> dict[str, Any]:
-    """Simulate the demo study, or ingest the study whose map is named; return the report."""
+    """Simulate the demo study, or ingest the study whose map is named; return the report.
+
+    With ``reserve_baseline`` its pre-exercise trials are then divided between the baseline
+    feature and the outcome.
+    """
     if params.name == SIMULATED:
-        return simulate(params.participants, params.scenario, params.seed, output)
-    return ingest(params.name, Path(params.source) if params.source else None, output)
+        report = simulate(params.participants, params.scenario, params.seed, output)
+    else:
+        report = ingest(params.name, Path(params.source) if params.source else None, output)
+    if params.reserve_baseline == "none":
+        return report
+    return {**report, "reserved": reserve(output, params.reserve_baseline, output)}

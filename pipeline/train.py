@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.build import SPECS, contract_hash, contract_parts
+from features.outcome import SOFT_LABELS
 from models.bundle import Bundle, describe_training, spec_dict
 from models.classifiers import Candidate, LadderSettings, make_ladder
 from models.errors import NotEnoughDataError
 from models.scorers import make_scorer
 from models.selection import Selection, select_candidate
 from models.splits import SplitPlan, make_split_plan
-from models.validation import OutOfFold, cross_validate, fit_tuned
+from models.validation import OutOfFold, cross_validate, fit_tuned, judged_labels
 from pipeline.artefacts import (
     git_commit,
     probe_answers,
@@ -26,7 +27,9 @@ from pipeline.artefacts import (
 )
 from pipeline.config import TrainParams
 from pipeline.dataset import Dataset, block_record, feature_roles, load_dataset, usable_columns
+from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
+from pipeline.relabel import FoldLabels, labels_per_fold
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 
 
@@ -46,7 +49,7 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
     columns = usable_columns(data.X)
     X = data.X[columns]
     plan = make_split_plan(
-        data.y,
+        np.nan_to_num(data.y),
         data.person,
         repeats=params.repeats,
         folds=params.folds,
@@ -54,16 +57,40 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
         seed=params.seed,
     )
     ladder = make_ladder(feature_roles(columns), ladder_settings(params))
-    out_of_fold = cross_validate(X, data.y, plan, ladder, params.jobs)
-    selection = select_candidate(data.y, data.person, risks_by_candidate(out_of_fold, plan))
+    soft = params.soft_labels and target in SOFT_LABELS
+    labels = fold_labels(data, plan, soft)
+    out_of_fold = cross_validate(X, labels.fitted, plan, ladder, params.jobs)
+    judged = judged_labels(labels.judged, plan)
+    selection = select_candidate(judged, data.person, risks_by_candidate(out_of_fold, plan))
     record = _record(data, plan, params)
     for candidate in ladder:
-        bundle = _fit_bundle(candidate, X, data, plan, (target, record))
+        bundle = _fit_bundle(candidate, X, data, plan, (target, record | {"soft_labels": soft}))
         write_bundle(bundle, output / "train" / "candidates" / candidate.name)
         if candidate.name == selection.selected:
             write_bundle(bundle, output / "bundle")
-    _write(output / "train", data, plan, out_of_fold, selection)
+    _write(output / "train", data, plan, out_of_fold, (selection, judged))
     return selection
+
+
+def fold_labels(data: Dataset, plan: SplitPlan, soft: bool) -> FoldLabels:
+    """Labels of every outer fold: of its training persons, or as given where they are fixed.
+
+    Raises
+    ------
+    ConfigError
+        Where soft labels are asked for and the outcome table has none.
+    """
+    if soft and not np.isfinite(data.soft).any():
+        raise ConfigError(
+            "train, soft_labels: expected an outcome table with probabilities of a true change, "
+            "found none. Label the study with an error of measurement, or set it to false."
+        )
+    if data.source is not None:
+        return labels_per_fold(data.source, data.keys, plan, soft)
+    shape = (len(plan.folds), plan.n_rows)
+    return FoldLabels(
+        np.broadcast_to(data.y, shape), np.broadcast_to(data.soft if soft else data.y, shape)
+    )
 
 
 def run_or_record(
@@ -126,7 +153,9 @@ def _fit_bundle(
     about: tuple[str, dict[str, Any]],
 ) -> Bundle:
     target, record = about
-    fitted, tuned = fit_tuned(candidate, X, data.y, np.arange(len(X)), plan.final)
+    y = data.soft if record["soft_labels"] else data.y
+    known = np.isfinite(y)
+    fitted, tuned = fit_tuned(candidate, X, y, np.arange(len(X)), plan.final)
     settings = {k: v for k, v in candidate.grid[tuned["setting"]].items() if k != "columns"}
     specs = {s.name: s for s in SPECS}
     bundle = Bundle(
@@ -136,7 +165,7 @@ def _fit_bundle(
         features=tuple(spec_dict(specs[c]) for c in X.columns),
         contract=contract_parts(),
         training={
-            **describe_training(X, data.y, data.person),
+            **describe_training(X[known], y[known], data.person[known]),
             "blocks": block_record(data.X, list(X.columns)),
         },
         record={**record, "settings": settings},
@@ -145,13 +174,18 @@ def _fit_bundle(
 
 
 def _write(
-    folder: Path, data: Dataset, plan: SplitPlan, out_of_fold: OutOfFold, selection: Selection
+    folder: Path,
+    data: Dataset,
+    plan: SplitPlan,
+    out_of_fold: OutOfFold,
+    found: tuple[Selection, npt.NDArray[np.float64]],
 ) -> None:
+    selection, judged = found
     rows = out_of_fold.predictions["row"].to_numpy()
     keyed = pd.concat(
         [
             data.keys.iloc[rows].reset_index(drop=True),
-            pd.DataFrame({"y": data.y[rows]}),
+            pd.DataFrame({"y": judged.ravel()}),
             out_of_fold.predictions,
         ],
         axis=1,
@@ -161,6 +195,8 @@ def _write(
     details = {
         **selection.to_dict(),
         "n_without_target": data.n_without_target,
+        "n_undecided": int(np.isnan(data.y).sum()),
+        "labels": f"as given: {data.as_given}" if data.as_given else "derived in every fold",
         "tuning": out_of_fold.chosen,
     }
     write_json(details, folder / SELECTION)
