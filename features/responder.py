@@ -51,7 +51,7 @@ def decide(p_better: Vector, p_worse: Vector, certainty: float) -> tuple[Vector,
 
 def _decide(probability: Vector, certainty: float) -> Vector:
     with np.errstate(invalid="ignore"):
-        sure = (probability >= certainty) | (probability <= 1.0 - certainty)
+        sure = (probability >= certainty) | (1.0 - probability >= certainty)
         return np.where(sure, (probability >= certainty).astype(np.float64), np.nan)
 
 

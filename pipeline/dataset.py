@@ -79,10 +79,10 @@ def load_dataset(
     names = [c for c in table.columns if c not in KEYS]
     check_declared(names, [s.name for s in SPECS])
     check_known_at({s.name: s.known_at for s in SPECS if s.name in names}, decision_time)
-    joined = table.merge(chosen, on=list(KEYS), how="inner", validate="one_to_one")
-    check_no_outcome_copy(joined[names], _numeric_outcomes(joined, chosen))
     name = str(chosen["endpoint"].iloc[0]) if len(chosen) else endpoint
     check_coupling(outcomes, name, {s.name: s.sources for s in SPECS if s.name in names})
+    joined = table.merge(chosen, on=list(KEYS), how="inner", validate="one_to_one")
+    check_no_outcome_copy(joined[names], _numeric_outcomes(joined, chosen))
     source, as_given = read_label_source(outcomes, chosen, target)
     usable = joined[target].notna() | (_undecided(joined) if source else False)
     known = joined[usable].sort_values(list(KEYS), ignore_index=True)

@@ -20,7 +20,7 @@ from features.responder import CLASSES
 from pipeline.config import LabelParams
 from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
-from pipeline.relabel import CHANGES, RULES, beside
+from pipeline.outcome_files import CHANGES, RULES, beside
 from pipeline.study_folder import read_cases, read_design, read_measurements
 
 

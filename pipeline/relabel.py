@@ -15,17 +15,10 @@ from features.outcome import PERSON, SOFT_LABELS, OutcomeDesign, label_changes
 from models.errors import LeakageError
 from models.splits import SplitPlan
 from pipeline.io import read_json, read_table
+from pipeline.outcome_files import CHANGES, beside
 from pipeline.study_folder import outcome_design
 
 Matrix = npt.NDArray[np.float64]
-# Written by the label stage beside the outcome table, under its name.
-CHANGES = "_changes.parquet"
-RULES = "_rules.csv"
-
-
-def beside(outcomes: Path, ending: str) -> Path:
-    """Return the companion of an outcome table: ``outcomes.parquet``, ``outcomes_changes...``."""
-    return outcomes.with_name(outcomes.stem + ending)
 
 
 @dataclass(frozen=True)
