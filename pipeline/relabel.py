@@ -19,6 +19,8 @@ from pipeline.outcome_files import CHANGES, beside
 from pipeline.study_folder import outcome_design
 
 Matrix = npt.NDArray[np.float64]
+# Which way the change goes in an event of a target.
+DIRECTION = {"response": 1.0, "hyperalgesia": -1.0}
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class LabelSource:
     target: str
 
     def labels(self, keys: pd.DataFrame, persons: pd.DataFrame | None, soft: bool) -> Matrix:
-        """Hard and soft label of every bout in ``keys``, learnt from ``persons`` alone.
+        """Hard label, soft label and margin of every bout in ``keys``, learnt from ``persons``.
 
         Parameters
         ----------
@@ -42,10 +44,13 @@ class LabelSource:
 
         Returns
         -------
-        ndarray of shape (2, n_rows); NaN = undecided or unknown
+        ndarray of shape (3, n_rows); NaN = undecided or unknown
+            The margin is how far the change lies beyond the threshold of the target, in the
+            unit of the change: positive where a hard rule says 1.
         """
         table = label_changes(self.changes, self.design, persons, probabilities=soft)
-        columns = [self.target, SOFT_LABELS[self.target]]
+        table["_margin"] = DIRECTION[self.target] * table["change"] - table["threshold"]
+        columns = [self.target, SOFT_LABELS[self.target], "_margin"]
         joined = keys.merge(table[[*KEYS, *columns]], on=list(KEYS), how="left")
         return joined[columns].to_numpy(dtype=np.float64).T
 
@@ -54,11 +59,13 @@ class LabelSource:
 class FoldLabels:
     """Labels of every outer fold, each of shape (n_folds, n_rows).
 
-    ``judged`` are hard and what a row is judged by; ``fitted`` is what is learnt from.
+    ``judged`` are hard and what a row is judged by; ``fitted`` is what is learnt from;
+    ``margin`` how far the change lies beyond the fold's threshold, None where labels are given.
     """
 
     judged: Matrix
     fitted: Matrix
+    margin: Matrix | None = None
 
 
 def labels_per_fold(
@@ -73,8 +80,8 @@ def labels_per_fold(
         source.labels(keys, keys.iloc[fold.train][list(PERSON)].drop_duplicates(), soft)
         for fold in plan.folds
     ]
-    judged, soft_labels = (np.array(part) for part in zip(*found, strict=True))
-    return FoldLabels(judged, soft_labels if soft else judged)
+    judged, soft_labels, margin = (np.array(part) for part in zip(*found, strict=True))
+    return FoldLabels(judged, soft_labels if soft else judged, margin)
 
 
 def read_label_source(

@@ -55,6 +55,11 @@ def cautions(design: dict[str, Any]) -> list[str]:
         "The responder class rests on one measurement error for everybody; a class near the "
         "threshold is uncertain.",
     ]
+    if design["rule"] == "posterior":
+        found.append(
+            "Persons whose class is uncertain are not judged: figures on the decided ones are "
+            "higher than they would be on everybody."
+        )
     if design["reference"] == "pre" and any(
         e["measure"] == "pain_nrs" for e in design["endpoints"]
     ):

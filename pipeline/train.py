@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from features.outcome import SOFT_LABELS
 from models.bundle import Bundle, describe_training, spec_dict
 from models.classifiers import Candidate, LadderSettings, make_ladder
 from models.errors import NotEnoughDataError
+from models.fold_labels import double, first_copies, judged_labels, learnable
 from models.scorers import make_scorer
 from models.selection import Selection, select_candidate
 from models.splits import SplitPlan, make_split_plan
-from models.validation import OutOfFold, cross_validate, fit_tuned, judged_labels
+from models.validation import OutOfFold, cross_validate, fit_tuned
 from pipeline.artefacts import (
     git_commit,
     probe_answers,
@@ -59,17 +61,30 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
     ladder = make_ladder(feature_roles(columns), ladder_settings(params))
     soft = params.soft_labels and target in SOFT_LABELS
     labels = fold_labels(data, plan, soft)
-    out_of_fold = cross_validate(X, labels.fitted, plan, ladder, params.jobs)
+    final = data.soft if soft else data.y
+    usable = learnable(plan, labels.fitted, final)
+    out_of_fold = validate(X, labels, usable, ladder, params.jobs)
     judged = judged_labels(labels.judged, plan)
     selection = select_candidate(judged, data.person, risks_by_candidate(out_of_fold, plan))
     record = _record(data, plan, params)
     for candidate in ladder:
-        bundle = _fit_bundle(candidate, X, data, plan, (target, record | {"soft_labels": soft}))
+        bundle = _fit_bundle(candidate, X, data, usable, (target, record | {"soft_labels": soft}))
         write_bundle(bundle, output / "train" / "candidates" / candidate.name)
         if candidate.name == selection.selected:
             write_bundle(bundle, output / "bundle")
     _write(output / "train", data, plan, out_of_fold, (selection, judged))
     return selection
+
+
+def validate(
+    X: pd.DataFrame, labels: FoldLabels, plan: SplitPlan, ladder: Sequence[Candidate], jobs: int
+) -> OutOfFold:
+    """Cross-validate on hard labels, or on soft ones where they are what is learnt from."""
+    if labels.fitted is labels.judged:
+        return cross_validate(X, labels.fitted, plan, ladder, jobs)
+    rows = double(X, labels.fitted, plan)
+    found = cross_validate(rows.X, rows.y, rows.plan, ladder, jobs, weights=rows.weights)
+    return replace(found, predictions=first_copies(found.predictions, len(X)))
 
 
 def fold_labels(data: Dataset, plan: SplitPlan, soft: bool) -> FoldLabels:
@@ -88,9 +103,8 @@ def fold_labels(data: Dataset, plan: SplitPlan, soft: bool) -> FoldLabels:
     if data.source is not None:
         return labels_per_fold(data.source, data.keys, plan, soft)
     shape = (len(plan.folds), plan.n_rows)
-    return FoldLabels(
-        np.broadcast_to(data.y, shape), np.broadcast_to(data.soft if soft else data.y, shape)
-    )
+    judged = np.broadcast_to(data.y, shape)
+    return FoldLabels(judged, np.broadcast_to(data.soft, shape) if soft else judged)
 
 
 def run_or_record(
@@ -153,9 +167,16 @@ def _fit_bundle(
     about: tuple[str, dict[str, Any]],
 ) -> Bundle:
     target, record = about
-    y = data.soft if record["soft_labels"] else data.y
+    soft = bool(record["soft_labels"])
+    y = data.soft if soft else data.y
     known = np.isfinite(y)
-    fitted, tuned = fit_tuned(candidate, X, y, np.arange(len(X)), plan.final)
+    if soft:
+        rows = double(X, y, plan)
+        fitted, tuned = fit_tuned(
+            candidate, rows.X, rows.y, np.arange(2 * len(X)), rows.plan.final, weights=rows.weights
+        )
+    else:
+        fitted, tuned = fit_tuned(candidate, X, y, np.arange(len(X)), plan.final)
     settings = {k: v for k, v in candidate.grid[tuned["setting"]].items() if k != "columns"}
     specs = {s.name: s for s in SPECS}
     bundle = Bundle(

@@ -106,6 +106,20 @@ def test_labels_of_a_fold_are_those_of_a_study_of_its_training_persons(copy: Pat
     assert np.abs(data.soft[plan.folds[0].train] - alone.soft).max() > 1e-4
 
 
+@pytest.mark.parametrize("target", ["response", "hyperalgesia"])
+def test_the_margin_of_a_fold_has_the_sign_of_its_hard_label(study: Path, target: str) -> None:
+    tables = (study / "features.parquet", study / "outcomes.parquet")
+    data = load_dataset(*tables, "primary", target, "baseline")
+    plan = one_split_plan(data, str(data.keys["participant_id"].iloc[0]))
+    assert data.source is not None
+
+    labels = labels_per_fold(data.source, data.keys, plan, soft=False)
+
+    assert labels.margin is not None
+    np.testing.assert_array_equal((labels.margin > 0).astype(float), labels.judged)
+    assert (labels.margin[0] != labels.margin[1]).any()
+
+
 def test_train_judges_every_row_by_the_label_of_its_fold(copy: Path, small: Params) -> None:
     tables = labelled(copy, POSTERIOR)
     settings = replace(small.train, repeats=2)

@@ -8,9 +8,9 @@ import pytest
 
 from models.classifiers import Candidate, FeatureRoles, LadderSettings, make_ladder
 from models.errors import NotEnoughDataError
-from models.soft_labels import fit_soft
-from models.splits import make_split_plan
-from models.validation import cross_validate, fit_tuned, judged_labels, predict_risk
+from models.fold_labels import double, first_copies, judged_labels, learnable
+from models.splits import SplitPlan, make_split_plan
+from models.validation import cross_validate, fit_tuned, predict_risk
 
 SETTINGS = LadderSettings((2.0, 8.0), (0.1, 1.0), (1, 2), (5, 10))
 
@@ -95,27 +95,42 @@ def test_rows_are_judged_by_the_labels_of_the_fold_that_tests_them(study, plan):
         assert (judged[fold.repeat, fold.test] == position).all()
 
 
-def test_one_class_in_the_training_rows_of_a_fold_is_too_little(study, plan, ladder):
-    X, y, _ = study
+def test_one_class_in_the_training_rows_of_a_fold_is_too_little(study, plan):
+    _, y, _ = study
     labels = np.tile(y, (len(plan.folds), 1))
     labels[1] = np.where(labels[1] == 1, np.nan, labels[1])
 
     with pytest.raises(NotEnoughDataError, match="^repeat 0, fold 1: expected events and non"):
-        cross_validate(X, labels, plan, ladder)
+        learnable(plan, labels, y)
 
 
-def test_an_inner_split_that_learns_one_class_only_is_left_out(study):
-    X, y, _ = study
-    one_class = np.flatnonzero(y == 1)
-    rest = np.flatnonzero(y == 0)
-    candidate = make_ladder(FeatureRoles((), (), ("c",)), SETTINGS)[3]
+def test_tuning_splits_that_learn_one_class_only_are_left_out(study, plan):
+    _, y, _ = study
+    labels = np.tile(y, (len(plan.folds), 1))
+    train, _ = plan.folds[2].inner[0]
+    labels[2, train] = 1.0
 
-    _, record = fit_tuned(candidate, X, y, np.arange(80), [(one_class, rest)])
+    usable = learnable(plan, labels, y)
 
-    assert record == {"setting": 0, "losses": []}
+    assert len(usable.folds[2].inner) == len(plan.folds[2].inner) - 1
+    assert all(
+        len(a.inner) == len(b.inner)
+        for i, (a, b) in enumerate(zip(usable.folds, plan.folds, strict=True))
+        if i != 2
+    )
+    assert len(usable.final) == len(plan.final)
 
 
 # ---- soft labels
+
+
+def fit_soft(candidate, settings, X, soft):
+    """Fit one setting to soft labels by the rows that stand for them."""
+    one = Candidate(candidate.name, candidate.rung, candidate.make, (settings,))
+    fold = {"repeat": 0, "fold": 0, "train": [], "test": [], "inner": []}
+    rows = double(X, soft, SplitPlan.from_dict({"n_rows": len(X), "folds": [fold], "final": []}))
+    everything = np.arange(2 * len(X))
+    return fit_tuned(one, rows.X, rows.y, everything, (), weights=rows.weights)[0]
 
 
 @pytest.mark.parametrize("name", ["prevalence", "stratum", "baseline", "logistic", "xgboost"])
@@ -124,7 +139,7 @@ def test_hard_labels_given_as_soft_ones_fit_the_same_model(study, ladder, name):
     candidate = next(c for c in ladder if c.name == name)
     hard = candidate.make(**candidate.grid[0]).fit(X, y.astype(int))
 
-    soft = fit_soft(candidate.make(**candidate.grid[0]), X, y)
+    soft = fit_soft(candidate, candidate.grid[0], X, y)
 
     np.testing.assert_allclose(predict_risk(soft, X), predict_risk(hard, X), atol=1e-5)
 
@@ -135,17 +150,17 @@ def test_a_soft_label_counts_as_its_share_of_an_event(study, ladder, name):
     X, _, _ = study
     candidate = next(c for c in ladder if c.name == name)
 
-    soft = fit_soft(candidate.make(**candidate.grid[0]), X, np.full(80, 0.75))
+    soft = fit_soft(candidate, candidate.grid[0], X, np.full(80, 0.75))
 
     # A ridge towards zero leaves the intercept free: the mean risk is the share.
     assert predict_risk(soft, X).mean() == pytest.approx(3 / (3 + 1), abs=1e-4)
 
 
-def test_the_stratum_rate_counts_rows_by_their_weight():
+def test_the_stratum_rate_counts_rows_by_their_weight(ladder):
     X = pd.DataFrame({"a": [0.0, 0.0, 1.0]})
-    stratum = make_ladder(FeatureRoles(("a",), ("a",), ("a",)), SETTINGS)[1]
+    settings = {"columns": ("a",), "prior_strength": 2.0}
 
-    fitted = fit_soft(stratum.make(columns=("a",), prior_strength=2.0), X, np.array([1, 0.5, 0.0]))
+    fitted = fit_soft(ladder[1], settings, X, np.array([1, 0.5, 0.0]))
 
     overall = (1 + 0.5 + 0) / 3
     expected = [(1.5 + 2 * overall) / (2 + 2)] * 2 + [(0 + 2 * overall) / (1 + 2)]
@@ -154,7 +169,6 @@ def test_the_stratum_rate_counts_rows_by_their_weight():
 
 def test_tuning_minimises_the_expected_loss_of_soft_labels(study, plan):
     X, _, _ = study
-    y = np.full(80, 0.3)
 
     class Fixed:
         def __init__(self, risk):
@@ -163,17 +177,35 @@ def test_tuning_minimises_the_expected_loss_of_soft_labels(study, plan):
         def get_params(self, deep=True):
             return {"risk": self.risk}
 
-        def fit(self, X, y, sample_weight=None):
+        def fit(self, X, y, model__sample_weight=None):
             return self
 
         def predict_proba(self, X):
             return np.column_stack([np.full(len(X), 1 - self.risk), np.full(len(X), self.risk)])
 
     candidate = Candidate("fixed", 0, Fixed, tuple({"risk": r} for r in (0.1, 0.3, 0.5)))
+    rows = double(X, np.full(80, 0.3), plan)
 
-    _, record = fit_tuned(candidate, X, y, np.arange(80), plan.final)
+    _, record = fit_tuned(
+        candidate, rows.X, rows.y, np.arange(160), rows.plan.final, weights=rows.weights
+    )
 
     assert record["setting"] == 1
     assert record["losses"] == pytest.approx(
         [-(0.3 * np.log(r) + 0.7 * np.log(1 - r)) for r in (0.1, 0.3, 0.5)]
     )
+
+
+def test_every_single_row_is_predicted_once_from_doubled_rows(study, plan, ladder):
+    X, y, person = study
+    soft = np.where(y == 1, 0.8, 0.1)
+    soft[:3] = np.nan
+    rows = double(X, soft, plan)
+    for fold in rows.plan.folds:
+        assert not set(person[fold.test]) & set(person[fold.train % 80])
+
+    found = cross_validate(rows.X, rows.y, rows.plan, ladder, weights=rows.weights)
+
+    single = first_copies(found.predictions, 80)
+    assert single["row"].tolist() == [*range(80), *range(80)]
+    assert single.filter(like="p_").notna().all(axis=None)
