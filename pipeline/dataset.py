@@ -121,10 +121,16 @@ def _soft(known: pd.DataFrame, target: str) -> npt.NDArray[np.float64]:
 
 
 def _numeric_outcomes(joined: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """Measured values and targets; errors and thresholds may rightly follow the condition."""
+    """Measured values and targets; errors and what is shrunk may rightly follow the condition."""
     numeric = outcomes.drop(columns=list(KEYS)).select_dtypes("number").columns
     described = ("sem_", "error_", "posterior_", "threshold", "n_rest", "ancova_slope")
-    return joined[[c for c in numeric if c in joined.columns and not c.startswith(described)]]
+    return joined[
+        [
+            c
+            for c in numeric
+            if c in joined.columns and not c.startswith(described) and c not in SOFT_LABELS.values()
+        ]
+    ]
 
 
 def _require(table: pd.DataFrame, columns: tuple[str, ...], where: Path) -> None:

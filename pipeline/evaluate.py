@@ -43,8 +43,8 @@ def read_predictions(
     """Read predictions to be judged.
 
     Rows without an outcome or without one of the probabilities cannot be judged; they are left
-    out and counted. So is a row whose outcome is not known, or not the same, in every repeat (a
-    label derived within the folds may differ between them).
+    out and counted. So is a row whose outcome is not known in every repeat. Where labels derived
+    within the folds differ between repeats, all are judged by those of the first one.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def read_predictions(
     _check_values(numeric[known], columns.outcome, path)
     if not known.any():
         raise NotEnoughDataError(f"{path}: expected rows with outcome and risk, found none.")
-    known &= _judged_alike(table, numeric[columns.outcome].where(known), columns)
+    known &= _known_throughout(table, known, columns)
     left_out = int((~known).sum())
     table = table.assign(**{c: numeric[c] for c in numeric})[known]
     repeat = table[columns.repeat] if columns.repeat in table.columns else pd.Series(0, table.index)
@@ -85,13 +85,11 @@ def read_predictions(
     return judged, risks, left_out
 
 
-def _judged_alike(table: pd.DataFrame, outcome: pd.Series, columns: Columns) -> pd.Series:
-    """Mark the rows whose outcome is known and the same in every repeat."""
+def _known_throughout(table: pd.DataFrame, known: pd.Series, columns: Columns) -> pd.Series:
+    """Mark the rows that can be judged in every repeat."""
     if columns.repeat not in table.columns or "row" not in table.columns:
-        return pd.Series(True, index=table.index)
-    by_row = outcome.groupby(table["row"])
-    complete = by_row.transform("count") == by_row.transform("size")
-    return complete & (by_row.transform("min") == by_row.transform("max"))
+        return known
+    return known.groupby(table["row"]).transform("all")
 
 
 def _check_values(numeric: pd.DataFrame, outcome: str, path: Path) -> None:

@@ -50,9 +50,10 @@ def run(params: ReportParams, folder: Path, targets: tuple[str, ...], output: Pa
 
 def cautions(design: dict[str, Any]) -> list[str]:
     """Sentences a reader needs beside the figures, from the way the outcome was made."""
+    whose = "every condition" if design["sem_by"] == "condition" else "everybody"
     found = [
         "Internal validation only: nothing is known about other laboratories or clinics.",
-        "The responder class rests on one measurement error for everybody; a class near the "
+        f"The responder class rests on one measurement error for {whose}; a class near the "
         "threshold is uncertain.",
     ]
     if design["rule"] == "posterior":
