@@ -271,9 +271,8 @@ def test_a_baseline_made_of_the_outcome_s_own_trials_is_refused(
     assert "'ppt_baseline_local_kpa' is made of the reference trials of 'local_ppt'" in told.out
     assert refused.code == 11
     assert refused.err.count("\n") == 1
-    assert (
-        "ppt_baseline_local_log_kpa (ppt_baseline_local_kpa) made of its reference" in refused.err
-    )
+    assert "ppt_baseline_local_log_kpa (ppt_baseline_local_kpa)" in refused.err
+    assert "made of its reference trials: it predicts their noise" in refused.err
 
 
 def test_the_other_endpoint_may_use_the_column(copy: Path) -> None:
