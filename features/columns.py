@@ -40,7 +40,7 @@ KNOWN_AT_ORDER: tuple[KnownAt, ...] = ("screening", "baseline", "during", "after
 
 KEYS = ("study_id", "participant_id", "session_id")
 SITE_ROLES = ("local", "remote", "clinical")
-TIMEPOINT_PATTERN = re.compile(r"pre|during|post|post_\d+(?:min|h|d)|week_\d+")
+TIMEPOINT_PATTERN = re.compile(r"baseline|pre|during|post|post_\d+(?:min|h|d)|week_\d+")
 MISSING_WORDS = frozenset({"", "na", "nan", "n/a", "null", "none", "."})
 
 
@@ -118,7 +118,13 @@ MEASUREMENTS: tuple[Column, ...] = (
         levels=SITE_ROLES,
         required=True,
     ),
-    Column("timepoint", "text", "after", "pre, during, post, post_24h, week_12 ...", required=True),
+    Column(
+        "timepoint",
+        "text",
+        "after",
+        "baseline (no reference of the outcome), pre, during, post, post_24h, week_12 ...",
+        required=True,
+    ),
     _number("minutes_from_bout", "min", -1e5, 1e6, "minutes after the end of the bout", "after"),
     Column("trial", "integer", "after", "number of the trial", low=1, high=10000),
     Column("stimulus_level", "number", "after", "level of a calibrated stimulus", low=0, high=1e6),

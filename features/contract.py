@@ -396,7 +396,7 @@ def _timepoint_violations(table: pd.DataFrame) -> list[Violation]:
     if not bad.any():
         return []
     table.loc[bad, "timepoint"] = np.nan
-    expected = "pre, during, post, post_<n>min|h|d or week_<n>"
+    expected = "baseline, pre, during, post, post_<n>min|h|d or week_<n>"
     return [_rows_violation(column, "unknown_level", bad, expected, "with another word")]
 
 

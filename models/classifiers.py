@@ -88,14 +88,20 @@ class StratumClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.columns = columns
         self.prior_strength = prior_strength
 
-    def fit(self, X: pd.DataFrame, y: npt.NDArray[Any]) -> Self:
-        """Learn the rates from 0/1 outcomes."""
+    def fit(
+        self, X: pd.DataFrame, y: npt.NDArray[Any], sample_weight: npt.NDArray[Any] | None = None
+    ) -> Self:
+        """Learn the rates from 0/1 outcomes, each row counting as often as its weight says."""
         self.classes_ = np.array([0, 1])
-        self.rate_ = float(np.mean(y))
-        table = pd.DataFrame({"key": stratum_keys(X, self.columns), "y": np.asarray(y, float)})
-        cells = table.groupby("key", sort=True)["y"].agg(["sum", "count"])
-        shrunk = (cells["sum"] + self.prior_strength * self.rate_) / (
-            cells["count"] + self.prior_strength
+        weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, float)
+        events = np.asarray(y, float) * weight
+        self.rate_ = float(events.sum() / weight.sum())
+        table = pd.DataFrame(
+            {"key": stratum_keys(X, self.columns), "events": events, "weight": weight}
+        )
+        cells = table.groupby("key", sort=True)[["events", "weight"]].sum()
+        shrunk = (cells["events"] + self.prior_strength * self.rate_) / (
+            cells["weight"] + self.prior_strength
         )
         self.rates_ = {str(k): float(v) for k, v in shrunk.items()}
         return self
@@ -110,7 +116,9 @@ class StratumClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def stratum_keys(X: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """Name the stratum of every row: its values, in column order."""
     codes = X[list(columns)].to_numpy(dtype=np.float64)
-    unique, inverse = np.unique(np.nan_to_num(codes, nan=-1.0), axis=0, return_inverse=True)
+    # Adding 0 turns -0 into 0: the two are one value, but two names.
+    codes = np.nan_to_num(codes, nan=-1.0) + 0.0
+    unique, inverse = np.unique(codes, axis=0, return_inverse=True)
     names = np.array(["|".join(f"{v:g}" for v in row) for row in unique], dtype=object)
     return pd.Series(names[inverse.ravel()], index=X.index)
 

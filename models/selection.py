@@ -40,7 +40,8 @@ def select_candidate(
 
     Parameters
     ----------
-    y : ndarray of shape (n_rows,), 0/1
+    y : ndarray of shape (n_rows,) or (n_repeats, n_rows), 0/1
+        NaN = not judged in that repeat; a row that no repeat judges is left out.
     person : ndarray of shape (n_rows,), int
     risks : mapping of candidate name to ndarray of shape (n_repeats, n_rows)
         Out-of-fold, in the order of complexity, simplest first.
@@ -49,12 +50,23 @@ def select_candidate(
     ----------
     .. [Breiman1984] Breiman et al. Classification and Regression Trees, section 3.4.3.
     """
-    rows = {name: log_loss_per_row(y, r, CLIP).mean(axis=0) for name, r in risks.items()}
+    judged = np.isfinite(np.atleast_2d(y)).any(axis=0)
+    _, person = np.unique(person[judged], return_inverse=True)
+    rows = {name: _mean_loss(y, r)[judged] for name, r in risks.items()}
     losses = {name: float(loss.mean()) for name, loss in rows.items()}
     best = min(losses, key=lambda name: losses[name])
     error = clustered_standard_error(rows[best], person)
     selected = next(name for name in losses if losses[name] <= losses[best] + error)
     return Selection(selected, best, losses, error)
+
+
+def _mean_loss(y: Matrix, risks: Matrix) -> Vector:
+    """Mean log loss of every row over the repeats that judge it; 0 where none does."""
+    labels = np.broadcast_to(y, risks.shape)
+    known = np.isfinite(labels)
+    loss = np.where(known, log_loss_per_row(labels, risks, CLIP), 0.0)
+    mean: Vector = loss.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return mean
 
 
 def clustered_standard_error(values: Vector, person: npt.NDArray[np.int64]) -> float:

@@ -37,11 +37,18 @@ class OutOfFold:
 
 
 def fit_tuned(
-    candidate: Candidate, X: pd.DataFrame, y: Vector, rows: npt.NDArray[Any], inner: Iterable[Split]
+    candidate: Candidate,
+    X: pd.DataFrame,
+    y: Vector,
+    rows: npt.NDArray[Any],
+    inner: Iterable[Split],
+    *,
+    weights: Vector | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Choose settings by the mean log loss over ``inner`` splits, then fit on ``rows``.
 
-    Without inner splits (too few events to tune) the first settings of the grid are used.
+    Without inner splits (too few events to tune) the first settings of the grid are used. A row
+    whose label is NaN is neither fitted nor tuned on.
 
     Returns
     -------
@@ -49,33 +56,54 @@ def fit_tuned(
     record : dict
         ``setting`` (position in the grid) and ``losses`` (one per setting, empty if untuned).
     """
-    splits = tuple(inner)
+    splits = tuple((known_rows(y, train), known_rows(y, test)) for train, test in inner)
+    weight = np.ones(len(y)) if weights is None else weights
     losses: list[float] = []
     if len(candidate.grid) > 1 and splits:
-        losses = [_tuning_loss(candidate, s, X, y, splits) for s in candidate.grid]
+        losses = [_tuning_loss(candidate, s, X, (y, weight), splits) for s in candidate.grid]
     setting = int(np.argmin(losses)) if losses else 0
-    fitted = _fit(candidate, candidate.grid[setting], X.iloc[rows], y[rows])
+    rows = known_rows(y, rows)
+    own = None if weights is None else weights[rows]
+    fitted = _fit(candidate, candidate.grid[setting], X.iloc[rows], y[rows], own)
     return fitted, {"setting": setting, "losses": losses}
+
+
+def known_rows(y: Vector, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the rows whose label is known."""
+    known: npt.NDArray[Any] = rows[np.isfinite(y[rows])]
+    return known
 
 
 def _tuning_loss(
     candidate: Candidate,
     settings: Mapping[str, Any],
     X: pd.DataFrame,
-    y: Vector,
+    labels: tuple[Vector, Vector],
     splits: Sequence[Split],
 ) -> float:
+    y, weight = labels
+    weighted = not (weight == 1).all()
     losses = []
     for train, test in splits:
-        fitted = _fit(candidate, settings, X.iloc[train], y[train])
+        own = weight[train] if weighted else None
+        fitted = _fit(candidate, settings, X.iloc[train], y[train], own)
         losses.append(log_loss_per_row(y[test], predict_risk(fitted, X.iloc[test]), CLIP))
-    return float(np.concatenate(losses).mean())
+    tested = np.concatenate([weight[test] for _, test in splits])
+    return float(np.average(np.concatenate(losses), weights=tested))
 
 
-def _fit(candidate: Candidate, settings: Mapping[str, Any], X: pd.DataFrame, y: Vector) -> Any:
+def _fit(
+    candidate: Candidate,
+    settings: Mapping[str, Any],
+    X: pd.DataFrame,
+    y: Vector,
+    weights: Vector | None,
+) -> Any:
     estimator = candidate.make(**settings)
     check_unfitted(estimator)
-    return estimator.fit(X, y.astype(int))
+    if weights is None:
+        return estimator.fit(X, y.astype(int))
+    return estimator.fit(X, y.astype(int), model__sample_weight=weights)
 
 
 def predict_risk(fitted: Any, X: pd.DataFrame) -> Vector:
@@ -85,22 +113,38 @@ def predict_risk(fitted: Any, X: pd.DataFrame) -> Vector:
 
 
 def cross_validate(
-    X: pd.DataFrame, y: Vector, plan: SplitPlan, candidates: Sequence[Candidate], n_jobs: int = 1
+    X: pd.DataFrame,
+    y: npt.NDArray[np.float64],
+    plan: SplitPlan,
+    candidates: Sequence[Candidate],
+    n_jobs: int = 1,
+    *,
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> OutOfFold:
     """Predict every row of every repeat with models that have not seen its person.
 
     Parameters
     ----------
     X : DataFrame of shape (n_rows, n_features), float, NaN = missing
-    y : ndarray of shape (n_rows,), 0/1
+    y : ndarray of shape (n_rows,) or (n_folds, n_rows), 0/1 or NaN
+        One row per outer fold, in the plan's order, where labels are derived anew from its
+        training persons. A row that is NaN in a fold is not learnt from there, but predicted.
     plan : SplitPlan
         Audited for its persons by whoever made it.
     candidates : sequence of Candidate
     n_jobs : int, default=1
         Processes; the result does not depend on it.
+    weights : ndarray of the shapes ``y`` may have, optional
+        How much each row counts in fitting and tuning.
     """
+    labels = np.broadcast_to(y, (len(plan.folds), plan.n_rows))
+    weight = None if weights is None else np.broadcast_to(weights, labels.shape)
     tasks = [(fold, candidate) for fold in plan.folds for candidate in candidates]
-    done = Parallel(n_jobs=n_jobs)(delayed(_one_fold)(c, X, y, f) for f, c in tasks)
+    done = Parallel(n_jobs=n_jobs)(
+        delayed(_one_fold)(c, X, (labels[i], None if weight is None else weight[i]), f)
+        for i, f in enumerate(plan.folds)
+        for c in candidates
+    )
     predictions = _empty_predictions(plan, candidates)
     chosen = []
     for (fold, candidate), (risk, record) in zip(tasks, done, strict=True):
@@ -113,9 +157,10 @@ def cross_validate(
 
 
 def _one_fold(
-    candidate: Candidate, X: pd.DataFrame, y: Vector, fold: Fold
+    candidate: Candidate, X: pd.DataFrame, labels: tuple[Vector, Vector | None], fold: Fold
 ) -> tuple[Vector, dict[str, Any]]:
-    fitted, record = fit_tuned(candidate, X, y, fold.train, fold.inner)
+    y, weights = labels
+    fitted, record = fit_tuned(candidate, X, y, fold.train, fold.inner, weights=weights)
     return predict_risk(fitted, X.iloc[fold.test]), record
 
 

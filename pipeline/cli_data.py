@@ -99,6 +99,32 @@ def study(output: OutputFolder, params: ParamsOption = None) -> None:
 
 
 @app.command()
+def reserve(
+    folder: StudyFolder,
+    output: OutputFolder,
+    trials: Annotated[str, typer.Option(help="Trials that become the baseline: odd, even.")] = (
+        "even"
+    ),
+    json: JsonOption = None,
+) -> None:
+    """Divide the trials before exercise between the baseline feature and the outcome.
+
+    For a study without a baseline block of its own: a threshold that is both predictor and
+    reference of the change predicts its noise.
+
+    Example: eih reserve outputs/mystudy --trials even --output outputs/mystudy_reserved
+    """
+    from pipeline.reserve import reserve as run
+
+    if trials not in ("odd", "even"):
+        raise typer.BadParameter("--trials: expected odd or even.")
+    report = run(folder, "odd" if trials == "odd" else "even", output)
+    emit(report, json)
+    if json != "-":
+        typer.echo(f"{output}: {report['n_readings']} readings are now the baseline, not 'pre'")
+
+
+@app.command()
 def validate(
     table: Annotated[Path, typer.Argument(help="A table of cases or measurements.")],
     kind: Annotated[str, typer.Option(help="cases or measurements.")] = "cases",
@@ -152,13 +178,19 @@ def score(
 
 @app.command()
 def label(
-    folder: StudyFolder, output: OutputFile, params: ParamsOption = None, json: JsonOption = None
+    folder: StudyFolder,
+    output: OutputFile,
+    rules: Annotated[
+        bool, typer.Option("--rules", help="Show every rule's classes side by side.")
+    ] = False,
+    params: ParamsOption = None,
+    json: JsonOption = None,
 ) -> None:
     """Stage: compute changes and the targets response, hyperalgesia and flare.
 
-    Example: eih label outputs/demo --output outputs/demo/outcomes.parquet
+    Example: eih label outputs/demo --output outputs/demo/outcomes.parquet --rules
     """
-    from pipeline.label import run
+    from pipeline.label import rules_in_words, run
 
     summary = run(load(params).label, folder, output)
     emit(summary, json)
@@ -169,6 +201,8 @@ def label(
                 f"{e['n_response']} responses, {e['n_hyperalgesia']} hyperalgesic, "
                 f"{e['n_flare']} flares"
             )
+        for line in rules_in_words(summary) if rules else ():
+            typer.echo(line)
 
 
 @app.command()

@@ -17,21 +17,37 @@ PARAMS = Path("params.yaml")
 
 @dataclass(frozen=True)
 class StudyParams:
-    """Which study: ``demo`` is simulated, any other name is a study map, ``a+b`` pools two."""
+    """Which study: ``demo`` is simulated, any other name is a study map, ``a+b`` pools two.
+
+    ``reserve_baseline`` divides the trials before exercise between predictor and outcome, for a
+    study without a baseline block of its own.
+    """
 
     name: str = "demo"
     source: str = ""
     participants: int = 300
     scenario: str = "base"
     seed: int = 1
+    reserve_baseline: Literal["none", "odd", "even"] = "none"
 
 
 @dataclass(frozen=True)
 class LabelParams:
-    """The responder rule; ``study`` leaves it to the study's own design."""
+    """The responder rule; ``study`` (and null) leave it to the study's own design.
 
-    rule: Literal["study", "sem"] = "study"
+    What each key means is said in :class:`features.outcome_design.OutcomeDesign`.
+    """
+
+    rule: Literal["study", "sem", "mdc95", "posterior"] = "study"
+    change_scale: Literal["study", "primary", "log_ratio", "absolute", "percent", "ancova"] = (
+        "study"
+    )
     sem_of: Literal["study", "change", "single"] = "study"
+    sem_by: Literal["study", "pooled", "condition"] = "study"
+    delta_of: Literal["study", "sem_single", "sem_change", "value"] = "study"
+    delta: float | None = None
+    certainty: float | None = None
+    prior_by: Literal["study", "pooled", "condition"] = "study"
 
 
 @dataclass(frozen=True)
@@ -43,10 +59,15 @@ class FeaturizeParams:
 
 @dataclass(frozen=True)
 class TrainParams:
-    """How candidates are validated and tuned."""
+    """How candidates are validated and tuned.
+
+    With ``soft_labels`` they learn from the probability of a true response, not from its cut;
+    they are judged by the hard labels either way.
+    """
 
     endpoint: str = "primary"
     decision_time: Literal["screening", "baseline"] = "baseline"
+    soft_labels: bool = False
     seed: int = 20261
     repeats: int = 3
     folds: int = 5
@@ -190,7 +211,11 @@ def _build_dataclass(kind: Any, content: Any, where: str, complete: bool) -> Any
     missing = [n for n in required if n not in content]
     if missing:
         raise ConfigError(f"{where}: expected the key '{missing[0]}', found it missing.")
-    return kind(**{n: build(hints[n], c, f"{where}, {n}", complete) for n, c in content.items()})
+    values = {n: build(hints[n], c, f"{where}, {n}", complete) for n, c in content.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ConfigError(f"{where}, {error}") from None
 
 
 def _build_scalar(kind: Any, content: Any, where: str) -> Any:

@@ -14,7 +14,7 @@ import pandas as pd
 from features.blocks import group_by_block
 from features.build import SPECS
 from features.columns import KEYS
-from features.outcome import TARGETS
+from features.outcome import SOFT_LABELS, TARGETS
 from features.questionnaires import single_form_twins
 from features.spec import LEARNT_ROLES
 from models.classifiers import FeatureRoles
@@ -22,18 +22,28 @@ from models.errors import NotEnoughDataError
 from models.leakage import check_declared, check_known_at, check_no_outcome_copy
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import read_table
+from pipeline.relabel import LabelSource, check_coupling, read_label_source
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows with a known target. ``person`` numbers the people 0 ... n - 1."""
+    """Rows with a known change. ``person`` numbers the people 0 ... n - 1.
+
+    ``y`` and ``soft`` are the labels with everybody learnt from: 0/1, NaN where the rule leaves
+    a row undecided; and the probability of a true event, NaN where there is none. ``source``
+    derives the labels of a fold from its training persons; without one (``as_given`` says why)
+    every fold takes ``y``.
+    """
 
     keys: pd.DataFrame
     X: pd.DataFrame
     y: npt.NDArray[np.float64]
+    soft: npt.NDArray[np.float64]
     person: npt.NDArray[np.int64]
     endpoint: str
     n_without_target: int
+    source: LabelSource | None
+    as_given: str
 
     def sha256(self) -> str:
         """Hash of keys, features and target: the data a model saw."""
@@ -50,11 +60,14 @@ def load_dataset(
 ) -> Dataset:
     """Join features and outcomes of one endpoint, and refuse whatever leaks.
 
+    Rows that the rule leaves undecided are kept where their label can be derived anew: they are
+    predicted, may be decided in a fold, and may be learnt from as soft labels.
+
     Raises
     ------
     LeakageError
-        For a feature no builder declares, one known after ``decision_time``, or one that
-        carries an outcome.
+        For a feature no builder declares, one known after ``decision_time``, one that carries
+        an outcome, or one made of the trials that the change refers to.
     NotEnoughDataError
         Without two classes of the target.
     """
@@ -67,29 +80,58 @@ def load_dataset(
     names = [c for c in table.columns if c not in KEYS]
     check_declared(names, [s.name for s in SPECS])
     check_known_at({s.name: s.known_at for s in SPECS if s.name in names}, decision_time)
+    name = str(chosen["endpoint"].iloc[0]) if len(chosen) else endpoint
+    check_coupling(outcomes, name, {s.name: s.sources for s in SPECS if s.name in names})
     joined = table.merge(chosen, on=list(KEYS), how="inner", validate="one_to_one")
     check_no_outcome_copy(joined[names], _numeric_outcomes(joined, chosen))
-    known = joined[joined[target].notna()].sort_values(list(KEYS), ignore_index=True)
+    source, as_given = read_label_source(outcomes, chosen, target)
+    usable = joined[target].notna() | (_undecided(joined) if source else False)
+    known = joined[usable].sort_values(list(KEYS), ignore_index=True)
     y = known[target].to_numpy(dtype=np.float64)
-    if len(np.unique(y)) < 2:
+    if len(np.unique(y[np.isfinite(y)])) < 2:
         raise NotEnoughDataError(
             f"{outcomes}, target '{target}': expected events and non-events, found "
-            f"{int(y.sum())} events in {len(y)} rows."
+            f"{int(np.nansum(y))} events in {int(np.isfinite(y).sum())} rows."
         )
     persons = known.groupby(["study_id", "participant_id"], sort=True).ngroup()
     return Dataset(
         keys=known[list(KEYS)],
         X=known[names],
         y=y,
+        soft=_soft(known, target),
         person=np.asarray(persons, dtype=np.int64),
         endpoint=str(known["endpoint"].iloc[0]),
         n_without_target=len(joined) - len(known),
+        source=source,
+        as_given=as_given,
     )
 
 
+def _undecided(joined: pd.DataFrame) -> pd.Series:
+    """Rows whose change is known but not its class."""
+    if "class" not in joined.columns:
+        return pd.Series(False, index=joined.index)
+    return joined["class"].notna()
+
+
+def _soft(known: pd.DataFrame, target: str) -> npt.NDArray[np.float64]:
+    column = SOFT_LABELS.get(target, "")
+    if column not in known.columns:
+        return np.full(len(known), np.nan)
+    return known[column].to_numpy(dtype=np.float64)
+
+
 def _numeric_outcomes(joined: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Measured values and targets; errors and what is shrunk may rightly follow the condition."""
     numeric = outcomes.drop(columns=list(KEYS)).select_dtypes("number").columns
-    return joined[[c for c in numeric if c in joined.columns]]
+    described = ("sem_", "error_", "posterior_", "threshold", "n_rest", "ancova_slope")
+    return joined[
+        [
+            c
+            for c in numeric
+            if c in joined.columns and not c.startswith(described) and c not in SOFT_LABELS.values()
+        ]
+    ]
 
 
 def _require(table: pd.DataFrame, columns: tuple[str, ...], where: Path) -> None:

@@ -43,7 +43,8 @@ def read_predictions(
     """Read predictions to be judged.
 
     Rows without an outcome or without one of the probabilities cannot be judged; they are left
-    out and counted.
+    out and counted. So is a row whose outcome is not known in every repeat. Where labels derived
+    within the folds differ between repeats, all are judged by those of the first one.
 
     Returns
     -------
@@ -65,6 +66,7 @@ def read_predictions(
     _check_values(numeric[known], columns.outcome, path)
     if not known.any():
         raise NotEnoughDataError(f"{path}: expected rows with outcome and risk, found none.")
+    known &= _known_throughout(table, known, columns)
     left_out = int((~known).sum())
     table = table.assign(**{c: numeric[c] for c in numeric})[known]
     repeat = table[columns.repeat] if columns.repeat in table.columns else pd.Series(0, table.index)
@@ -81,6 +83,13 @@ def read_predictions(
         p: np.array([part[p].to_numpy(dtype=np.float64) for part in parts]) for p in probabilities
     }
     return judged, risks, left_out
+
+
+def _known_throughout(table: pd.DataFrame, known: pd.Series, columns: Columns) -> pd.Series:
+    """Mark the rows that can be judged in every repeat."""
+    if columns.repeat not in table.columns or "row" not in table.columns:
+        return known
+    return known.groupby(table["row"]).transform("all")
 
 
 def _check_values(numeric: pd.DataFrame, outcome: str, path: Path) -> None:

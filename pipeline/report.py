@@ -50,11 +50,17 @@ def run(params: ReportParams, folder: Path, targets: tuple[str, ...], output: Pa
 
 def cautions(design: dict[str, Any]) -> list[str]:
     """Sentences a reader needs beside the figures, from the way the outcome was made."""
+    whose = "every condition" if design["sem_by"] == "condition" else "everybody"
     found = [
         "Internal validation only: nothing is known about other laboratories or clinics.",
-        "The responder class rests on one measurement error for everybody; a class near the "
+        f"The responder class rests on one measurement error for {whose}; a class near the "
         "threshold is uncertain.",
     ]
+    if design["rule"] == "posterior":
+        found.append(
+            "Persons whose class is uncertain are not judged: figures on the decided ones are "
+            "higher than they would be on everybody."
+        )
     if design["reference"] == "pre" and any(
         e["measure"] == "pain_nrs" for e in design["endpoints"]
     ):

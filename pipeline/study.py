@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.config import StudyParams
 from pipeline.pooling import ingest_all
+from pipeline.reserve import reserve
 from pipeline.simulate import simulate
 
 SIMULATED = "demo"
@@ -15,8 +16,14 @@ SIMULATED = "demo"
 def run(params: StudyParams, output: Path) -> dict[str, Any]:
     """Simulate the demo study, or ingest the study whose map is named; return the report.
 
-    A name such as ``a+b`` pools two studies.
+    A name such as ``a+b`` pools two studies. With ``reserve_baseline`` the pre-exercise trials
+    are then divided between the baseline feature and the outcome.
     """
     if params.name == SIMULATED:
-        return simulate(params.participants, params.scenario, params.seed, output)
-    return ingest_all([params.name], [Path(params.source)] if params.source else [], output)
+        report = simulate(params.participants, params.scenario, params.seed, output)
+    else:
+        source = [Path(params.source)] if params.source else []
+        report = ingest_all([params.name], source, output)
+    if params.reserve_baseline == "none":
+        return report
+    return {**report, "reserved": reserve(output, params.reserve_baseline, output)}

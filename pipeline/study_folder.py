@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.outcome import OutcomeDesign
+from features.outcome_design import OutcomeDesign
 from features.units import MEASURES
 from models.errors import NotEnoughDataError
 from pipeline.config import build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.build import SPECS, contract_hash, contract_parts
+from features.outcome import SOFT_LABELS
 from models.bundle import Bundle, describe_training, spec_dict
 from models.classifiers import Candidate, LadderSettings, make_ladder
 from models.errors import NotEnoughDataError
+from models.fold_labels import double, first_copies, judged_labels, learnable
 from models.scorers import make_scorer
 from models.selection import Selection, select_candidate
 from models.splits import SplitPlan, make_split_plan
@@ -26,7 +29,9 @@ from pipeline.artefacts import (
 )
 from pipeline.config import TrainParams
 from pipeline.dataset import Dataset, block_record, feature_roles, load_dataset, usable_columns
+from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
+from pipeline.relabel import FoldLabels, labels_per_fold
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 
 
@@ -46,7 +51,7 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
     columns = usable_columns(data.X)
     X = data.X[columns]
     plan = make_split_plan(
-        data.y,
+        np.nan_to_num(data.y),
         data.person,
         repeats=params.repeats,
         folds=params.folds,
@@ -54,16 +59,52 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
         seed=params.seed,
     )
     ladder = make_ladder(feature_roles(columns), ladder_settings(params))
-    out_of_fold = cross_validate(X, data.y, plan, ladder, params.jobs)
-    selection = select_candidate(data.y, data.person, risks_by_candidate(out_of_fold, plan))
+    soft = params.soft_labels and target in SOFT_LABELS
+    labels = fold_labels(data, plan, soft)
+    final = data.soft if soft else data.y
+    usable = learnable(plan, labels.fitted, final)
+    out_of_fold = validate(X, labels, usable, ladder, params.jobs)
+    judged = judged_labels(labels.judged, plan)
+    selection = select_candidate(judged, data.person, risks_by_candidate(out_of_fold, plan))
     record = _record(data, plan, params)
     for candidate in ladder:
-        bundle = _fit_bundle(candidate, X, data, plan, (target, record))
+        bundle = _fit_bundle(candidate, X, data, usable, (target, record | {"soft_labels": soft}))
         write_bundle(bundle, output / "train" / "candidates" / candidate.name)
         if candidate.name == selection.selected:
             write_bundle(bundle, output / "bundle")
-    _write(output / "train", data, plan, out_of_fold, selection)
+    _write(output / "train", data, plan, out_of_fold, (selection, judged))
     return selection
+
+
+def validate(
+    X: pd.DataFrame, labels: FoldLabels, plan: SplitPlan, ladder: Sequence[Candidate], jobs: int
+) -> OutOfFold:
+    """Cross-validate on hard labels, or on soft ones where they are what is learnt from."""
+    if labels.fitted is labels.judged:
+        return cross_validate(X, labels.fitted, plan, ladder, jobs)
+    rows = double(X, labels.fitted, plan)
+    found = cross_validate(rows.X, rows.y, rows.plan, ladder, jobs, weights=rows.weights)
+    return replace(found, predictions=first_copies(found.predictions, len(X)))
+
+
+def fold_labels(data: Dataset, plan: SplitPlan, soft: bool) -> FoldLabels:
+    """Labels of every outer fold: of its training persons, or as given where they are fixed.
+
+    Raises
+    ------
+    ConfigError
+        Where soft labels are asked for and the outcome table has none.
+    """
+    if soft and not np.isfinite(data.soft).any():
+        raise ConfigError(
+            "train, soft_labels: expected an outcome table with probabilities of a true change, "
+            "found none. Label the study with an error of measurement, or set it to false."
+        )
+    if data.source is not None:
+        return labels_per_fold(data.source, data.keys, plan, soft)
+    shape = (len(plan.folds), plan.n_rows)
+    judged = np.broadcast_to(data.y, shape)
+    return FoldLabels(judged, np.broadcast_to(data.soft, shape) if soft else judged)
 
 
 def run_or_record(
@@ -126,7 +167,16 @@ def _fit_bundle(
     about: tuple[str, dict[str, Any]],
 ) -> Bundle:
     target, record = about
-    fitted, tuned = fit_tuned(candidate, X, data.y, np.arange(len(X)), plan.final)
+    soft = bool(record["soft_labels"])
+    y = data.soft if soft else data.y
+    known = np.isfinite(y)
+    if soft:
+        rows = double(X, y, plan)
+        fitted, tuned = fit_tuned(
+            candidate, rows.X, rows.y, np.arange(2 * len(X)), rows.plan.final, weights=rows.weights
+        )
+    else:
+        fitted, tuned = fit_tuned(candidate, X, y, np.arange(len(X)), plan.final)
     settings = {k: v for k, v in candidate.grid[tuned["setting"]].items() if k != "columns"}
     specs = {s.name: s for s in SPECS}
     bundle = Bundle(
@@ -136,7 +186,7 @@ def _fit_bundle(
         features=tuple(spec_dict(specs[c]) for c in X.columns),
         contract=contract_parts(),
         training={
-            **describe_training(X, data.y, data.person),
+            **describe_training(X[known], y[known], data.person[known]),
             "blocks": block_record(data.X, list(X.columns)),
         },
         record={**record, "settings": settings},
@@ -145,13 +195,18 @@ def _fit_bundle(
 
 
 def _write(
-    folder: Path, data: Dataset, plan: SplitPlan, out_of_fold: OutOfFold, selection: Selection
+    folder: Path,
+    data: Dataset,
+    plan: SplitPlan,
+    out_of_fold: OutOfFold,
+    found: tuple[Selection, npt.NDArray[np.float64]],
 ) -> None:
+    selection, judged = found
     rows = out_of_fold.predictions["row"].to_numpy()
     keyed = pd.concat(
         [
             data.keys.iloc[rows].reset_index(drop=True),
-            pd.DataFrame({"y": data.y[rows]}),
+            pd.DataFrame({"y": judged.ravel()}),
             out_of_fold.predictions,
         ],
         axis=1,
@@ -161,6 +216,8 @@ def _write(
     details = {
         **selection.to_dict(),
         "n_without_target": data.n_without_target,
+        "n_undecided": int(np.isnan(data.y).sum()),
+        "labels": f"as given: {data.as_given}" if data.as_given else "derived in every fold",
         "tuning": out_of_fold.chosen,
     }
     write_json(details, folder / SELECTION)

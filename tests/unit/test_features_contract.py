@@ -593,7 +593,8 @@ def test_other_timepoint_words_are_named_and_emptied(timepoint):
     checked = check_measurements(measurements(2, timepoint=[timepoint, "pre"]))
 
     assert messages(checked, "m.csv") == [
-        "m.csv, column 'timepoint': expected pre, during, post, post_<n>min|h|d or week_<n>, "
+        "m.csv, column 'timepoint': expected baseline, pre, during, post, "
+        "post_<n>min|h|d or week_<n>, "
         "found 1 with another word (row 0)."
     ]
     assert checked.table["timepoint"].isna().tolist() == [True, False]

@@ -523,13 +523,15 @@ def test_sem_from_trials_is_the_root_mean_square_of_the_trial_errors():
     assert (estimate["sem_source"], estimate["sem_n"]) == ("trials", 2)
 
 
-def test_sem_from_trials_is_missing_on_a_ratio_scale():
+def test_sem_from_trials_is_that_of_logarithms_on_a_ratio_scale():
     cases = bouts(("1", "a", "v", "aerobic"), ("2", "a", "v", "aerobic"))
     table = readings(*((p, "a", PPT, t, [200, 210]) for p in "12" for t in ("pre", "post")))
 
     estimate = sem(cases, table, OutcomeDesign((PPT,), sem_source="trials"))
 
-    assert np.isnan(estimate["sem_pair"])
+    # Two logs d apart have a variance of d^2 / 2; a change has two blocks of two trials.
+    variance = math.log(210 / 200) ** 2 / 2
+    assert estimate["sem_pair"] == pytest.approx(math.sqrt(variance / 2 + variance / 2))
 
 
 def test_sem_from_trials_is_missing_where_no_trial_was_repeated():
