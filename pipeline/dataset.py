@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +21,17 @@ from features.spec import LEARNT_ROLES
 from models.classifiers import FeatureRoles
 from models.errors import NotEnoughDataError
 from models.leakage import check_declared, check_known_at, check_no_outcome_copy
+from pipeline.ceiling import reliability_record
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import read_table
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows with a known target. ``person`` numbers the people 0 ... n - 1."""
+    """Rows with a known target. ``person`` numbers the people 0 ... n - 1.
+
+    ``reliability`` is that of the labelled change, see :mod:`pipeline.ceiling`.
+    """
 
     keys: pd.DataFrame
     X: pd.DataFrame
@@ -34,6 +39,7 @@ class Dataset:
     person: npt.NDArray[np.int64]
     endpoint: str
     n_without_target: int
+    reliability: dict[str, Any] = field(default_factory=dict)
 
     def sha256(self) -> str:
         """Hash of keys, features and target: the data a model saw."""
@@ -84,6 +90,7 @@ def load_dataset(
         person=np.asarray(persons, dtype=np.int64),
         endpoint=str(known["endpoint"].iloc[0]),
         n_without_target=len(joined) - len(known),
+        reliability=reliability_record(chosen, target),
     )
 
 

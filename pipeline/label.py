@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from features.outcome import OutcomeDesign, describe_outcomes, label_outcomes
+from features.reliability_summary import label_reliability
+from pipeline.ceiling import with_reliability
 from pipeline.config import LabelParams
 from pipeline.io import write_json, write_table
 from pipeline.study_folder import read_cases, read_design, read_measurements
@@ -23,13 +25,17 @@ def run(params: LabelParams, folder: Path, output: Path) -> dict[str, Any]:
 
     Returns
     -------
-    dict with ``design`` and, per endpoint, persons, bouts, events and the error of measurement
+    dict with ``design``; per endpoint, persons, bouts, events and the error of measurement; and
+    the reliability of the labelled change per endpoint
     """
     design = chosen_design(read_design(folder), params)
-    table = label_outcomes(read_cases(folder), read_measurements(folder), design)
+    cases, measurements = read_cases(folder), read_measurements(folder)
+    reliability = label_reliability(cases, measurements, design)
+    table = with_reliability(label_outcomes(cases, measurements, design), reliability)
     summary = {
         "design": {**asdict(design), "reference_where": dict(design.reference_where)},
         "endpoints": describe_outcomes(table, design.endpoints),
+        "reliability": reliability,
     }
     write_table(table, output)
     write_json(summary, output.with_suffix(".json"))

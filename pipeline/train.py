@@ -161,6 +161,7 @@ def _write(
     details = {
         **selection.to_dict(),
         "n_without_target": data.n_without_target,
+        "reliability": data.reliability,
         "tuning": out_of_fold.chosen,
     }
     write_json(details, folder / SELECTION)
