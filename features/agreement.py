@@ -100,7 +100,7 @@ def intraclass_correlations(table: Vector, confidence: float = 0.95) -> dict[str
     >>> rng = np.random.default_rng(1)
     >>> scores = rng.normal(size=(30, 1)) + 0.5 * rng.normal(size=(30, 2))
     >>> round(intraclass_correlations(scores)["ICC(A,1)"].estimate, 2)
-    0.77
+    0.83
     """
     if not np.isfinite(table).all():
         raise ValueError("expected a complete table, found missing or infinite cells")
