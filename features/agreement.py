@@ -150,14 +150,17 @@ def _absolute(ms: MeanSquares, zero: float, tail: float) -> Figure:
         return degenerate
     n, k = ms.n, ms.k
     spread = k * ms.columns + (k * n - k - n) * ms.error
+    if spread + n * ms.rows <= zero:
+        return unknown("no variance is left to be shared", ABSOLUTE)
     rho = n * (ms.rows - ms.error) / (spread + n * ms.rows)
     if degenerate:
         return Figure(rho, np.nan, np.nan, ABSOLUTE, degenerate.reason)
     a = k * rho / (n * (1 - rho)) * ms.columns
     b = (1 + k * rho * (n - 1) / (n * (1 - rho))) * ms.error
     freedom = (a + b) ** 2 / (a**2 / (k - 1) + b**2 / ((n - 1) * (k - 1)))
+    # Far below zero hardly a degree of freedom is left: low is then infinite, and high is 0.
     low, high = stats.f.isf(tail, n - 1, freedom), stats.f.isf(tail, freedom, n - 1)
-    lower = n * (ms.rows - low * ms.error) / (low * spread + n * ms.rows)
+    lower = n * (ms.rows / low - ms.error) / (spread + n * ms.rows / low)
     upper = n * (high * ms.rows - ms.error) / (spread + n * high * ms.rows)
     return Figure(float(rho), float(lower), float(upper), ABSOLUTE)
 
