@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 
 from features.agreement import FORMS, intraclass_correlations
-from features.measurement_error import bland_altman, within_person_sd
 from features.one_way import fit_one_way
 from features.outcome import Endpoint, OutcomeDesign, compute_changes
+from features.repeatability import bland_altman, within_person_sd
 from features.resampling import (
     Figure,
     bootstrap_figure,
@@ -36,7 +36,6 @@ from features.resampling import (
 )
 from features.sessions import SessionTable, complete_rows, tabulate_sessions, with_sessions
 from features.spec import Vector
-from features.units import MEASURES
 
 SOURCES = ("sessions", "rest", "trials")
 # Below this many persons with a repetition a source is reported but not used for the ceiling.
@@ -130,31 +129,39 @@ def study_changes(
 ) -> StudyChanges:
     """Prepare the changes of a study for every estimate of reliability."""
     bare_design = replace(design, subtract_rest=False)
-    tables = []
-    for chosen in (design, bare_design):
-        changes = with_sessions(compute_changes(cases, measurements, chosen), cases)
-        tables.append(changes.assign(_person=person_codes(changes)))
-    label, bare = tables
-    n_persons = int(label["_person"].max()) + 1 if len(label) else 0
-    draws = draw_persons(max(n_persons, 1), n_resamples, seed)
+    label, bare = (_changes(cases, measurements, d) for d in (design, bare_design))
+    n_persons = int(label["_person"].max()) + 1 if len(label) else 1
+    draws = draw_persons(n_persons, n_resamples, seed)
     noise = _trial_noise(cases, measurements, bare_design, bare)
     return StudyChanges(label, bare, noise, draws)
+
+
+def _changes(
+    cases: pd.DataFrame, measurements: pd.DataFrame, design: OutcomeDesign
+) -> pd.DataFrame:
+    """Changes as they are labelled, with what tells repeats and the person's code."""
+    changes = with_sessions(compute_changes(cases, measurements, design), cases)
+    return changes.assign(_person=person_codes(changes))
 
 
 def _trial_noise(
     cases: pd.DataFrame, measurements: pd.DataFrame, design: OutcomeDesign, bare: pd.DataFrame
 ) -> pd.Series:
-    """Standard error, from trials, of every row of ``bare``, on the scale of its change."""
-    scale = {name: measure.primary_scale for name, measure in MEASURES.items()}
-    is_ratio = (measurements["measure"].map(scale) == "log_ratio").to_numpy()
-    value = measurements["value"].to_numpy(dtype=np.float64)
-    usable = ~is_ratio | (value > 0)
-    logged = np.log(np.where(is_ratio & usable, value, 1.0))
-    on_scale = measurements.assign(value=np.where(is_ratio, logged, value))[usable]
-    noise = compute_changes(cases, on_scale, design)
+    """Standard error, from trials, of every row of ``bare``, on the scale of its change.
+
+    NaN on a scale to which the noise of trials does not add up (percent, adjusted).
+    """
     by = ["study_id", "participant_id", "session_id", "endpoint"]
-    joined = bare[by].merge(noise[[*by, "se_trials"]], on=by, how="left")
-    return pd.Series(joined["se_trials"].to_numpy(), index=bare.index)
+    noise = pd.Series(np.nan, index=bare.index)
+    value = measurements["value"].astype("float64")
+    logged = measurements.assign(value=np.log(value.where(value > 0)))
+    for scale, table in (("absolute", measurements), ("log_ratio", logged)):
+        rows = bare["change_scale"] == scale
+        if rows.any():
+            errors = compute_changes(cases, table, design)[[*by, "se_trials"]]
+            joined = bare.loc[rows, by].merge(errors, on=by, how="left")
+            noise[rows] = joined["se_trials"].to_numpy()
+    return noise
 
 
 def repetitions(study: StudyChanges, endpoint: Endpoint, design: OutcomeDesign) -> list[Repetition]:

@@ -25,7 +25,6 @@ from features.individual_response import (
     individual_response,
     not_estimable,
 )
-from features.measurement_error import Z95, clustered_kappa, cohen_kappa, mdc95
 from features.outcome import Endpoint, OutcomeDesign
 from features.reliability import (
     EndpointChanges,
@@ -36,6 +35,7 @@ from features.reliability import (
     repetitions,
     study_changes,
 )
+from features.repeatability import Z95, clustered_kappa, cohen_kappa, mdc95
 from features.resampling import Figure, unknown
 from features.sessions import with_sessions
 from features.single_values import single_values

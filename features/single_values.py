@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from features.agreement import FORMS, intraclass_correlations
-from features.measurement_error import bland_altman, mdc95, within_person_sd
 from features.outcome import Endpoint, OutcomeDesign
 from features.reliability import HEADLINE, StudyChanges
+from features.repeatability import bland_altman, mdc95, within_person_sd
 from features.sessions import complete_rows, tabulate_sessions
 from features.spec import Vector
 

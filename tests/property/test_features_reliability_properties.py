@@ -14,8 +14,8 @@ from features.ceiling import (
     kappa_ceiling,
     r2_ceiling,
 )
-from features.measurement_error import bland_altman, cohen_kappa
 from features.one_way import fit_one_way
+from features.repeatability import bland_altman, cohen_kappa
 from features.resampling import draw_persons, person_sums, pooled_variance
 
 MANY = settings(max_examples=60, deadline=None, derandomize=True, database=None)

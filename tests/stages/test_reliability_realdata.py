@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from features.agreement import intraclass_correlations
-from features.measurement_error import bland_altman, within_person_sd
+from features.repeatability import bland_altman, within_person_sd
 from pipeline.config import LabelParams
 from pipeline.ingest import ingest
 from pipeline.reliability import describe, run

@@ -292,12 +292,15 @@ def test_repeated_sessions_are_preferred_to_rest_and_rest_to_trials():
 # ---- bouts compared within a visit -------------------------------------------------------------
 
 
-def crossover(stable, drift, seed=3):
-    """Ratings after easy and hard bouts on two visits; the person's order is the same on both."""
+def crossover(stable, drift, early=2, seed=3):
+    """Ratings after easy and hard bouts on two visits; the person's order is the same on both.
+
+    Every person but each ``early``-th has the hard bouts last.
+    """
     rng = np.random.default_rng(seed)
     rows = []
     for i, own in enumerate(stable):
-        hard = (0, 1) if i % 2 else (2, 3)
+        hard = (2, 3) if i % early else (0, 1)
         for visit in (1, 2):
             for block in range(4):
                 is_hard = block in hard
@@ -346,7 +349,7 @@ def test_drift_over_blocks_looks_like_a_trait_until_it_is_taken_out():
 
 
 def test_block_drift_is_estimated_with_the_exercise_held_fixed():
-    cases, measurements = crossover(np.full(60, 10.0), drift=4.0)
+    cases, measurements = crossover(np.full(60, 10.0), drift=4.0, early=5)
 
     adjusted = without_block_drift(cases, measurements)
 

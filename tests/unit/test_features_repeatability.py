@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from features.measurement_error import (
+from features.repeatability import (
     bland_altman,
     clustered_kappa,
     cohen_kappa,
