@@ -42,6 +42,10 @@ SOURCES = ("sessions", "rest", "trials")
 LEAST_PERSONS = 10
 RESAMPLES = 1000
 SEED = 20264
+NO_SOURCE = (
+    "nothing is repeated: no second session of the same exercise, no quiet rest, no trials, or "
+    f"fewer than {LEAST_PERSONS} persons with one"
+)
 HEADLINE = "ICC(A,1)"
 ONE_WAY_REML = "ICC(1), one-way REML of all sessions"
 
@@ -181,6 +185,42 @@ def chosen_repetition(found: list[Repetition]) -> Repetition | None:
         if known and repetition.n_participants >= LEAST_PERSONS:
             return repetition
     return None
+
+
+def of_label(chosen: Repetition | None, labels: pd.DataFrame, draws: Vector) -> tuple[Figure, str]:
+    """Reliability of what an endpoint's labels are made of, and the source it rests on.
+
+    The hard rules cut the change of one bout. The rule ``posterior`` cuts a change that was shrunk
+    with what is known of the person's other bouts and may be the more reliable for it: there the
+    reliability is the variance of the posterior means over that of true changes, which is the sum
+    of the former and of the mean posterior variance. It rests on the model of the error.
+
+    Parameters
+    ----------
+    chosen : Repetition or None
+    labels : DataFrame
+        Outcome table of the endpoint.
+    draws : ndarray of shape (1 + n_resamples, n_persons)
+    """
+    if "rule" in labels.columns and (labels["rule"] == "posterior").any():
+        return _of_posterior(labels, len(draws) - 1), "posterior"
+    if chosen is None:
+        return unknown(NO_SOURCE), "none"
+    return chosen.label_reliability, chosen.source
+
+
+def _of_posterior(labels: pd.DataFrame, n_resamples: int) -> Figure:
+    known = labels.dropna(subset=["posterior_mean", "posterior_sd"])
+    method = "variance of posterior means over that of true changes"
+    if len(known) < 3:
+        return unknown("fewer than three bouts have a posterior", method)
+    person = person_codes(known)
+    draws = draw_persons(int(person.max()) + 1, n_resamples, SEED)
+    means = pooled_variance(known["posterior_mean"].to_numpy(dtype=np.float64), person, draws)
+    n_rows = person_sums(np.ones(len(known)), person, draws)
+    squares = known["posterior_sd"].to_numpy(dtype=np.float64) ** 2
+    left = person_sums(squares, person, draws) / np.where(n_rows > 0, n_rows, np.nan)
+    return bootstrap_figure(means / (means + left), method, "no true change varies")
 
 
 def from_sessions(changes: EndpointChanges) -> Repetition:

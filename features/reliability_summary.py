@@ -27,11 +27,13 @@ from features.individual_response import (
 )
 from features.outcome import Endpoint, OutcomeDesign
 from features.reliability import (
+    NO_SOURCE,
     EndpointChanges,
     Repetition,
     StudyChanges,
     chosen_repetition,
     from_sessions,
+    of_label,
     repetitions,
     study_changes,
 )
@@ -40,11 +42,6 @@ from features.resampling import Figure, unknown
 from features.sessions import with_sessions
 from features.single_values import single_values
 from features.units import MEASURES
-
-NO_SOURCE = (
-    "nothing is repeated: no second session of the same exercise, no quiet rest, no trials, or "
-    "fewer than 10 persons with one"
-)
 
 
 def summarise_reliability(
@@ -92,9 +89,9 @@ def summarise_reliability(
 
 
 def label_reliability(
-    cases: pd.DataFrame, measurements: pd.DataFrame, design: OutcomeDesign
+    cases: pd.DataFrame, measurements: pd.DataFrame, labels: pd.DataFrame, design: OutcomeDesign
 ) -> dict[str, dict[str, Any]]:
-    """Reliability of the labelled change per endpoint name, with its source.
+    """Reliability of what the labels are made of, per endpoint name, with its source.
 
     Returns
     -------
@@ -104,8 +101,9 @@ def label_reliability(
     found = {}
     for endpoint in design.endpoints:
         chosen = chosen_repetition(repetitions(study, endpoint, design))
-        figure = chosen.label_reliability if chosen else unknown(NO_SOURCE)
-        found[endpoint.name] = {**figure.to_dict(), "source": chosen.source if chosen else "none"}
+        own = labels[labels["endpoint"] == endpoint.name]
+        figure, source = of_label(chosen, own, study.draws)
+        found[endpoint.name] = {**figure.to_dict(), "source": source}
     return found
 
 
@@ -121,7 +119,7 @@ def _record(
     changes = study.of(endpoint)
     own = labels[labels["endpoint"] == endpoint.name]
     responses = _individual_response(changes, design)
-    reliability = chosen.label_reliability if chosen else unknown(NO_SOURCE)
+    reliability, source = of_label(chosen, own, study.draws)
     ceilings = _ceilings(reliability, own)
     auc = ceilings["response"]["auc"]
     return {
@@ -131,7 +129,7 @@ def _record(
         "timepoint": endpoint.timepoint,
         "change_scale": MEASURES[endpoint.measure].primary_scale,
         **_headline(chosen, changes),
-        "label_reliability": reliability.to_dict(),
+        "label_reliability": {**reliability.to_dict(), "source": source},
         "sd_individual_response": responses.sd.estimate,
         "auc_ceiling": auc["estimate"],
         "r2_ceiling": ceilings["response"]["r2"]["estimate"],

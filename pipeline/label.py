@@ -30,8 +30,9 @@ def run(params: LabelParams, folder: Path, output: Path) -> dict[str, Any]:
     """
     design = chosen_design(read_design(folder), params)
     cases, measurements = read_cases(folder), read_measurements(folder)
-    reliability = label_reliability(cases, measurements, design)
-    table = with_reliability(label_outcomes(cases, measurements, design), reliability)
+    labels = label_outcomes(cases, measurements, design)
+    reliability = label_reliability(cases, measurements, labels, design)
+    table = with_reliability(labels, reliability)
     summary = {
         "design": {**asdict(design), "reference_where": dict(design.reference_where)},
         "endpoints": describe_outcomes(table, design.endpoints),

@@ -84,7 +84,7 @@ def test_reliability_finds_the_share_of_variance_that_the_simulator_made_true(
     truth = pd.read_parquet(tmp_path / "truth" / "truth.parquet")
     joined = labels.merge(truth, on=["study_id", "participant_id", "session_id"])
 
-    found = label_reliability(cases, measurements, design)
+    found = label_reliability(cases, measurements, labels, design)
 
     for site in ("local", "remote"):
         own = joined[joined["endpoint"] == f"{site}_ppt"]

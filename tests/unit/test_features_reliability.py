@@ -12,6 +12,7 @@ from features.reliability import (
     from_rest,
     from_sessions,
     from_trials,
+    of_label,
     repetitions,
     study_changes,
 )
@@ -363,6 +364,51 @@ def test_studies_without_an_order_of_blocks_are_left_alone():
 
     assert not has_block_order(cases.drop(columns="block_number"))
     assert not has_block_order(cases[cases["block_number"] == 1])
+
+
+# ---- the label -----------------------------------------------------------------------------------
+
+
+def test_label_of_a_hard_rule_is_as_reliable_as_the_change_it_cuts():
+    cases, measurements = study(trait(30, 0.5))
+    prepared = study_changes(cases, measurements, BARE, 50, 1)
+    chosen = chosen_repetition(repetitions(prepared, PPT, BARE))
+
+    figure, source = of_label(chosen, label_outcomes(cases, measurements, BARE), prepared.draws)
+
+    assert (figure, source) == (chosen.label_reliability, "sessions")
+    assert of_label(None, pd.DataFrame(), prepared.draws)[1] == "none"
+
+
+def test_label_of_the_posterior_is_as_reliable_as_the_shrunken_change():
+    rng = np.random.default_rng(14)
+    n, error = 2000, 0.5
+    true = rng.normal(size=n)
+    shrunk = (true + error * rng.normal(size=n)) / (1 + error**2)
+    labels = pd.DataFrame(
+        {
+            "study_id": "s",
+            "participant_id": [f"p{i:04d}" for i in range(n)],
+            "rule": "posterior",
+            "posterior_mean": shrunk,
+            "posterior_sd": np.sqrt(error**2 / (1 + error**2)),
+        }
+    )
+
+    figure, source = of_label(None, labels, np.ones((101, 1)))
+
+    assert source == "posterior"
+    # By construction the share of true variance is 1 / (1 + .25); so is the squared correlation.
+    assert figure.estimate == pytest.approx(1 / 1.25, abs=3 * 0.36 / np.sqrt(n))
+    assert np.corrcoef(shrunk, true)[0, 1] ** 2 == pytest.approx(figure.estimate, abs=0.03)
+
+
+def test_posterior_without_bouts_has_no_reliability():
+    labels = pd.DataFrame({"rule": ["posterior"], "posterior_mean": np.nan, "posterior_sd": 1.0})
+
+    assert of_label(None, labels, np.ones((10, 1)))[0].reason == (
+        "fewer than three bouts have a posterior"
+    )
 
 
 # ---- the record of an endpoint -----------------------------------------------------------------
