@@ -152,6 +152,32 @@ def ceiling(
     return reliability.through(lambda r: measure(r, shares), METHOD)
 
 
+def in_words(reliability: Figure, auc: Figure) -> str:
+    """Say what a reliability and the AUC ceiling it implies mean for any model."""
+    if np.isnan(auc.estimate):
+        return f"No ceiling can be stated: {auc.reason}."
+    if np.isnan(auc.upper):
+        return (
+            f"A perfect model would reach an AUC of {auc.estimate:.2f}, give or take the unknown."
+        )
+    if not reliability.lower > 0:
+        return (
+            "This is indistinguishable from zero: no model of the person can be expected to "
+            "predict it, and skill that appears all the same is chance, a leak or the state of "
+            f"the day. Even at the upper limit a perfect model reaches an AUC of {auc.upper:.2f} "
+            f"and explains {_percent(reliability.upper)} of the variance."
+        )
+    return (
+        f"No model can be expected to exceed an AUC of {auc.in_words()} or to explain more than "
+        f"{_percent(reliability.estimate)} of the variance against this label; an AUC above "
+        f"{auc.upper:.2f} is an alarm, not a success."
+    )
+
+
+def _percent(reliability: float) -> str:
+    return f"{100 * min(max(reliability, 0.0), 1.0):.0f} %"
+
+
 def r2_ceiling(reliability: float, shares: LabelShares) -> float:
     """Share of the variance of the observed change that is true: the reliability, in [0, 1]."""
     return min(max(reliability, 0.0), 1.0)

@@ -14,6 +14,7 @@ from features.ceiling import (
     CLASS_TARGETS,
     auc_ceiling,
     ceiling,
+    in_words,
     kappa_between_labels,
     kappa_ceiling,
     label_shares,
@@ -258,52 +259,39 @@ def _pair_kappa(rows: pd.DataFrame, name: str, changes: EndpointChanges) -> tupl
 
 def sentences(key: str, record: Mapping[str, Any]) -> list[str]:
     """Say what a record means for any model, in sentences for the report."""
-    reliability, auc = record["label_reliability"], record["ceilings"]["response"]["auc"]
-    if np.isnan(reliability["estimate"]):
+    reliability = _figure(record["label_reliability"])
+    if np.isnan(reliability.estimate):
         return [
-            f"{key}: the reliability of the change cannot be estimated ({reliability['reason']}); "
+            f"{key}: the reliability of the change cannot be estimated ({reliability.reason}); "
             "no ceiling can be stated, and no result can be told from noise by it."
         ]
-    said = [_reliability_sentence(key, record), _meaning(reliability, auc), *record["notes"]]
+    said = [
+        _reliability_sentence(key, record, reliability),
+        in_words(reliability, _figure(record["ceilings"]["response"]["auc"])),
+        *record["notes"],
+    ]
     if "icc_adjusted_for_block_order" in record:
-        found = record["icc_adjusted_for_block_order"]
+        adjusted = _figure(record["icc_adjusted_for_block_order"])
         said.append(
             "Drift over the bouts of a visit counts as agreement where their order repeats; with "
-            f"it taken out the ICC is {_interval(found)}."
+            f"it taken out the ICC is {adjusted.in_words()}."
         )
     return [*said, record["individual_response"]["sentence"]]
 
 
-def _reliability_sentence(key: str, record: Mapping[str, Any]) -> str:
+def _reliability_sentence(key: str, record: Mapping[str, Any], label: Figure) -> str:
     where = {
         "sessions": "between sessions",
         "rest": "against quiet rest",
         "trials": "against the noise of trials",
+        "none": "unknown",
     }[record["source"]]
     return (
-        f"{key}: reliability of the change {where} {_interval(record['icc'])}, "
-        f"{record['icc']['model']}, {record['n_participants_repeated']} persons; of one label "
-        f"{_interval(record['label_reliability'])}."
+        f"{key}: reliability of the change {where} {_figure(record['icc']).in_words()}, "
+        f"{record['icc']['model']}, {record['n_participants_repeated']} persons; of the label "
+        f"{label.in_words()}."
     )
 
 
-def _meaning(reliability: Mapping[str, Any], auc: Mapping[str, Any]) -> str:
-    if np.isnan(auc["estimate"]):
-        return f"No ceiling can be stated: {auc['reason']}."
-    upper = f"{auc['upper']:.2f}"
-    if not reliability["lower"] > 0:
-        return (
-            "This is indistinguishable from zero: no model of the person can be expected to "
-            "predict it, and skill that appears all the same is chance, a leak or the state of "
-            f"the day. Even at the upper limit a perfect model reaches an AUC of {upper} and "
-            f"explains {100 * min(max(reliability['upper'], 0), 1):.0f} % of the variance."
-        )
-    return (
-        f"No model can be expected to exceed an AUC of {_interval(auc)} or to explain more than "
-        f"{100 * min(max(reliability['estimate'], 0), 1):.0f} % of the variance against a label "
-        f"from one bout; an AUC above {upper} is an alarm, not a success."
-    )
-
-
-def _interval(figure: Mapping[str, Any]) -> str:
-    return f"{figure['estimate']:.2f} ({figure['lower']:.2f} to {figure['upper']:.2f})"
+def _figure(record: Mapping[str, Any]) -> Figure:
+    return Figure(**{name: record[name] for name in Figure.__dataclass_fields__})

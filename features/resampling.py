@@ -31,6 +31,10 @@ class Figure:
         """Return the fields as a dict."""
         return asdict(self)
 
+    def in_words(self) -> str:
+        """Return estimate and limits with two decimals."""
+        return f"{self.estimate:.2f} ({self.lower:.2f} to {self.upper:.2f})"
+
     def through(self, rising: Callable[[float], float], method: str = "") -> Figure:
         """Return the figure of a rising function of the quantity: the limits map onto its limits.
 

@@ -7,6 +7,7 @@ The reliability travels with the outcome table (columns ``reliability*``), throu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,14 @@ from features.ceiling import (
     LabelShares,
     auc_ceiling,
     ceiling,
+    in_words,
     kappa_ceiling,
     label_shares,
     r2_ceiling,
 )
 from features.resampling import Figure, unknown
+from pipeline.io import read_json
+from pipeline.target_folder import SELECTION
 
 NUMBERS = ("estimate", "lower", "upper")
 TEXTS = ("source", "method", "reason")
@@ -69,17 +73,27 @@ def reliability_record(labels: pd.DataFrame, target: str) -> dict[str, Any]:
     bouts with a change that the rule left without a class)
     """
     if target not in CLASS_TARGETS:
-        reason = f"'{target}' is no class of the change, whose reliability is known"
-        return {**unknown(reason).to_dict(), "source": "none", "unlabelled": 0.0}
+        return _unknown_record(f"'{target}' is no class of the change, whose reliability is known")
     if "reliability" not in labels.columns or labels.empty:
-        reason = "the outcome table carries no reliability"
-        return {**unknown(reason).to_dict(), "source": "none", "unlabelled": 0.0}
+        return _unknown_record("the outcome table carries no reliability")
     row = labels.iloc[0]
     return {
         **{n: float(row[_column(n)]) for n in NUMBERS},
         **{n: str(row[_column(n)]) for n in TEXTS},
         "unlabelled": label_shares(labels, target).unlabelled,
     }
+
+
+def reliability_beside(predictions: Path) -> dict[str, Any] | None:
+    """Return the reliability of the label that a training run's predictions were judged by.
+
+    None where the predictions come from elsewhere: then no ``selection.json`` lies beside them.
+    """
+    path = predictions.parent / SELECTION
+    if not path.exists():
+        return None
+    record: dict[str, Any] | None = read_json(path).get("reliability")
+    return record
 
 
 def judge_ceiling(
@@ -101,7 +115,7 @@ def judge_ceiling(
     ``source``, ``suspicious`` (an AUC lies above the upper limit), ``reason`` (why it is
     suspicious, or why nothing can be said) and ``sentence``
     """
-    record = record or reliability_record(pd.DataFrame(), CLASS_TARGETS[0])
+    record = record or _unknown_record("no reliability of the outcome is known")
     reliability = _figure(record)
     unlabelled = float(record["unlabelled"])
     shares = LabelShares(prevalence * (1 - unlabelled), unlabelled)
@@ -113,8 +127,12 @@ def judge_ceiling(
         "source": record["source"],
         "suspicious": bool(above),
         "reason": _reason(found["auc"], above),
-        "sentence": _sentence(found, record["source"], above),
+        "sentence": _sentence(found["auc"], reliability, record["source"], above),
     }
+
+
+def _unknown_record(reason: str) -> dict[str, Any]:
+    return {**unknown(reason).to_dict(), "source": "none", "unlabelled": 0.0}
 
 
 def add_ceiling(metrics: dict[str, Any], selection: Mapping[str, Any]) -> None:
@@ -142,21 +160,14 @@ def _reason(auc: Figure, above: Mapping[str, float]) -> str:
     return "the reliability has no interval" if np.isnan(auc.upper) else ""
 
 
-def _sentence(found: Mapping[str, Figure], source: str, above: Mapping[str, float]) -> str:
-    auc = found["auc"]
+def _sentence(auc: Figure, reliability: Figure, source: str, above: Mapping[str, float]) -> str:
     if np.isnan(auc.estimate):
-        return f"No ceiling can be stated: {auc.reason}."
-    said = (
-        f"A perfect model of the person would reach an AUC of {_interval(auc)} against this label "
-        f"(reliability {_interval(found['r2'])}, from {source})."
-    )
+        return in_words(reliability, auc)
+    said = f"Reliability of this label, from {source}: {reliability.in_words()}. "
+    said += in_words(reliability, auc)
     if above:
         said += (
             f" SUSPICIOUS: {_reason(auc, above)}. Look for a leak, or for a baseline that is part "
             "of the outcome, before believing it."
         )
     return said
-
-
-def _interval(figure: Figure) -> str:
-    return f"{figure.estimate:.2f} ({figure.lower:.2f} to {figure.upper:.2f})"

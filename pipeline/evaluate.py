@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score
 from models.errors import NotEnoughDataError
 from models.metrics import Estimate, Judged, differences, estimates, resample_metrics
 from models.selection import COMPARATORS, verdict
-from pipeline.ceiling import add_ceiling
+from pipeline.ceiling import add_ceiling, judge_ceiling, reliability_beside
 from pipeline.config import EvaluateParams
 from pipeline.errors import TableError
 from pipeline.figures import calibration_figure, ladder_figure, roc_curves, roc_figure
@@ -122,6 +122,8 @@ def run(
     if versus:
         paired = differences(values[probability], values[versus])
         result["versus"] = {f"{n}_difference": e.to_dict() for n, e in paired.items()}
+    aucs = {probability: result["auc"]["estimate"]}
+    result["ceiling"] = judge_ceiling(reliability_beside(predictions), result["prevalence"], aucs)
     return result
 
 

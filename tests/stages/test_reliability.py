@@ -165,6 +165,24 @@ def test_a_leak_above_the_ceiling_is_flagged_in_metrics_verdict_and_report(
     assert "SUSPICIOUS" in metrics["verdict"]["sentence"]
 
 
+def test_a_single_models_judgement_carries_the_ceiling_of_its_training_run(
+    trained: Path, tmp_path: Path, eih: Run
+) -> None:
+    predictions = trained / "response" / "train" / "predictions.parquet"
+    elsewhere = tmp_path / "predictions.parquet"
+    elsewhere.write_bytes(predictions.read_bytes())
+
+    own, foreign = (
+        json.loads(eih("evaluate", path, "--probability", "p_logistic", "--json", "-").out)
+        for path in (predictions, elsewhere)
+    )
+
+    metrics = content(trained / "response" / "evaluate" / "metrics.json")
+    assert own["ceiling"]["auc"] == metrics["ceiling"]["auc"]
+    assert foreign["ceiling"]["reason"] == "no reliability of the outcome is known"
+    assert not foreign["ceiling"]["suspicious"]
+
+
 # ---- the judgement itself ----------------------------------------------------------------------
 
 
@@ -214,7 +232,7 @@ def test_selection_of_an_older_training_run_states_no_ceiling() -> None:
 
     assert (found["suspicious"], found["reason"]) == (
         False,
-        "the outcome table carries no reliability",
+        "no reliability of the outcome is known",
     )
 
 

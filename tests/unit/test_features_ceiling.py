@@ -8,6 +8,7 @@ from features.ceiling import (
     LabelShares,
     auc_ceiling,
     ceiling,
+    in_words,
     kappa_between_labels,
     kappa_ceiling,
     label_shares,
@@ -167,3 +168,31 @@ def test_label_shares_count_bouts_with_a_change_only():
 
     assert label_shares(labels, "response") == LabelShares(1 / 4, 1 / 4)
     assert np.isnan(label_shares(labels.iloc[4:], "response").event)
+
+
+@pytest.mark.parametrize(
+    ("reliability", "said"),
+    [
+        (
+            (0.45, 0.2, 0.6),
+            "No model can be expected to exceed an AUC of 0.81 (0.70 to 0.87) or to",
+        ),
+        ((0.45, 0.2, 0.6), "explain more than 45 % of the variance"),
+        ((0.01, -0.1, 0.2), "indistinguishable from zero: no model of the person can be expected"),
+        ((0.01, -0.1, 0.2), "a perfect model reaches an AUC of 0.70 and explains 20 %"),
+        ((-0.2, -0.4, -0.1), "reaches an AUC of 0.50 and explains 0 % of the variance"),
+        ((0.45, np.nan, np.nan), "A perfect model would reach an AUC of 0.81, give or take"),
+    ],
+)
+def test_words_say_what_a_reliability_means_for_any_model(reliability, said):
+    figure = Figure(*reliability, "somehow")
+
+    assert said in in_words(figure, ceiling(auc_ceiling, figure, HALF))
+
+
+def test_words_give_the_reason_where_nothing_can_be_said():
+    nothing = unknown("nothing is repeated")
+
+    assert in_words(nothing, ceiling(auc_ceiling, nothing, HALF)) == (
+        "No ceiling can be stated: nothing is repeated."
+    )
