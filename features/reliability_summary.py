@@ -128,7 +128,7 @@ def _record(
         "measure": endpoint.measure,
         "site_role": endpoint.site_role,
         "timepoint": endpoint.timepoint,
-        "change_scale": MEASURES[endpoint.measure].primary_scale,
+        "change_scale": _scale(changes),
         **_headline(chosen, changes),
         "label_reliability": {**reliability.to_dict(), "source": source},
         "sd_individual_response": responses.sd.estimate,
@@ -170,14 +170,23 @@ def _headline(chosen: Repetition | None, changes: EndpointChanges) -> dict[str, 
 
 
 def _percent(sem: float, changes: EndpointChanges) -> float:
-    """SEM in percent: of the value before exercise, or as the factor of a log ratio."""
+    """SEM in percent: as the factor of a ratio, or of the value before exercise."""
     label = changes.label
     if label.empty:
         return np.nan
-    if label["change_scale"].iloc[0] == "log_ratio":
+    scale = _scale(changes)
+    if scale == "percent":
+        return sem
+    # An adjusted change is in the unit of the measure's primary scale.
+    primary = MEASURES[str(label["measure"].iloc[0])].primary_scale
+    if scale == "log_ratio" or (scale != "absolute" and primary == "log_ratio"):
         return float(100 * np.expm1(sem))
     before = float(label["reference"].mean())
     return 100 * sem / before if before > 0 else np.nan
+
+
+def _scale(changes: EndpointChanges) -> str:
+    return str(changes.label["change_scale"].iloc[0]) if len(changes.label) else ""
 
 
 def _source_record(repetition: Repetition) -> dict[str, Any]:

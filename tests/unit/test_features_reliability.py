@@ -437,6 +437,19 @@ def test_record_holds_what_the_interface_promises():
     assert entry["kappa"]["response"]["n_pairs"] == 40
 
 
+def test_sem_in_percent_follows_the_scale_of_the_change():
+    ratio = record(*study(trait(20, 0.5)), BARE)["ppt/local"]
+    rng = np.random.default_rng(15)
+    rating = record(*crossover(5 * rng.normal(size=20), 0.0), HARD_OR_EASY)
+    rating = rating["pain_rating_heat/remote"]
+
+    assert ratio["change_scale"] == "log_ratio"
+    assert ratio["sem_percent"] == pytest.approx(100 * (np.exp(ratio["sem"]) - 1))
+    assert rating["change_scale"] == "absolute"
+    # Easy bouts are rated 50 by construction.
+    assert rating["sem_percent"] == pytest.approx(100 * rating["sem"] / 50, rel=0.02)
+
+
 def test_threshold_can_be_reliable_where_its_change_is_not():
     rng = np.random.default_rng(13)
     cases, measurements = study(0.1 * rng.normal(size=(60, 2)), 0.1 * rng.normal(size=(60, 2)))
