@@ -1,12 +1,14 @@
 """Which bouts repeat each other, and what each source of repetition says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from features.agreement import intraclass_correlations
 from features.block_order import has_block_order, without_block_drift
-from features.outcome import Endpoint, OutcomeDesign, label_outcomes
+from features.outcome import Endpoint, OutcomeDesign, StatedSem, label_outcomes
 from features.reliability import (
     chosen_repetition,
     from_rest,
@@ -17,6 +19,7 @@ from features.reliability import (
     study_changes,
 )
 from features.reliability_summary import summarise_reliability
+from features.repeatability import cohen_kappa
 from features.sessions import complete_rows, exercise_codes, tabulate_sessions, with_sessions
 
 PPT = Endpoint("local_ppt", "ppt", "local", "post")
@@ -25,6 +28,11 @@ BARE = OutcomeDesign((PPT,), subtract_rest=False)
 RESTED = OutcomeDesign((PPT,), subtract_rest=True)
 HARD_OR_EASY = OutcomeDesign(
     (HEAT,), reference="bout", reference_where={"intensity_value": 55.0}, subtract_rest=False
+)
+
+
+RATED = replace(
+    HARD_OR_EASY, sem_source="stated", stated_sem=(StatedSem("pain_rating_heat", 2.0, "x"),)
 )
 
 
@@ -435,6 +443,39 @@ def test_record_holds_what_the_interface_promises():
     assert entry["mdc95_group"] == pytest.approx(entry["mdc95"] / np.sqrt(40))
     assert set(entry["sources"]) == set(entry["single_value"]) == {"sessions", "rest", "trials"}
     assert entry["kappa"]["response"]["n_pairs"] == 40
+
+
+def test_kappa_compares_the_classes_of_the_first_two_sessions_person_by_person():
+    cases, measurements = study(trait(40, 0.6, k=3))
+    design = OutcomeDesign(
+        (PPT,), subtract_rest=False, sem_source="stated", stated_sem=(StatedSem("ppt", 0.03, "x"),)
+    )
+    labels = label_outcomes(cases, measurements, design)
+    # Later bouts first in the table: the order is that of the periods.
+    labels = labels.sort_values("session_id", ascending=False)
+
+    found = record(cases, measurements, design)["ppt/local"]["kappa"]
+
+    wide = labels.assign(c=labels["response"] - labels["hyperalgesia"]).pivot(
+        index="participant_id", columns="session_id", values=["response", "c"]
+    )
+    for name, column in (("response", "response"), ("class", "c")):
+        expected = cohen_kappa(*(wide[(column, f"b{i}")].to_numpy() for i in (0, 1)))
+        assert (found[name]["estimate"], found[name]["upper"]) == pytest.approx(
+            (expected.estimate, expected.upper)
+        )
+        assert found[name]["n_pairs"] == found[name]["n_participants"] == 40
+
+
+def test_kappa_pairs_the_bouts_of_two_visits_in_their_order_and_resamples_persons():
+    rng = np.random.default_rng(16)
+
+    found = record(*crossover(6 * rng.normal(size=30), 0.0), RATED)["pain_rating_heat/remote"]
+
+    assert found["kappa"]["response"]["n_pairs"] == 60
+    assert found["kappa"]["response"]["n_participants"] == 30
+    assert "person-cluster bootstrap" in found["kappa"]["response"]["method"]
+    assert found["kappa"]["response"]["lower"] > 0
 
 
 def test_sem_in_percent_follows_the_scale_of_the_change():
