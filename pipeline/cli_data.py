@@ -1,4 +1,4 @@
-"""Subcommands from a study's files to its tables, scores, labels, features and z-scores."""
+"""Subcommands from a study's files to its tables, and what the tables say of themselves."""
 
 from __future__ import annotations
 
@@ -203,6 +203,20 @@ def label(
             )
         for line in rules_in_words(summary) if rules else ():
             typer.echo(line)
+
+
+@app.command()
+def reliability(folder: StudyFolder, params: ParamsOption = None, json: JsonOption = None) -> None:
+    """Say how reliable the outcomes are, and what a perfect model could reach.
+
+    Example: eih reliability outputs/demo --json -
+    """
+    from pipeline.reliability import describe, run
+
+    records = run(load(params).label, folder)
+    emit(records, json)
+    if json != "-":
+        typer.echo("\n".join(describe(records, folder)))
 
 
 @app.command()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from features.spec import LEARNT_ROLES
 from models.classifiers import FeatureRoles
 from models.errors import NotEnoughDataError
 from models.leakage import check_declared, check_known_at, check_no_outcome_copy
+from pipeline.ceiling import reliability_record
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import read_table
 from pipeline.relabel import LabelSource, check_coupling, read_label_source
@@ -33,6 +35,7 @@ class Dataset:
     a row undecided; and the probability of a true event, NaN where there is none. ``source``
     derives the labels of a fold from its training persons; without one (``as_given`` says why)
     every fold takes ``y``.
+    ``reliability`` is that of the labelled change, see :mod:`pipeline.ceiling`.
     """
 
     keys: pd.DataFrame
@@ -44,6 +47,7 @@ class Dataset:
     n_without_target: int
     source: LabelSource | None
     as_given: str
+    reliability: dict[str, Any] = field(default_factory=dict)
 
     def sha256(self) -> str:
         """Hash of keys, features and target: the data a model saw."""
@@ -104,6 +108,7 @@ def load_dataset(
         n_without_target=len(joined) - len(known),
         source=source,
         as_given=as_given,
+        reliability=reliability_record(chosen, target),
     )
 
 

@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score
 from models.errors import NotEnoughDataError
 from models.metrics import Estimate, Judged, differences, estimates, resample_metrics
 from models.selection import COMPARATORS, verdict
+from pipeline.ceiling import add_ceiling, judge_ceiling, reliability_beside
 from pipeline.config import EvaluateParams
 from pipeline.errors import TableError
 from pipeline.figures import calibration_figure, ladder_figure, roc_curves, roc_figure
@@ -130,6 +131,8 @@ def run(
     if versus:
         paired = differences(values[probability], values[versus])
         result["versus"] = {f"{n}_difference": e.to_dict() for n, e in paired.items()}
+    aucs = {probability: result["auc"]["estimate"]}
+    result["ceiling"] = judge_ceiling(reliability_beside(predictions), result["prevalence"], aucs)
     return result
 
 
@@ -205,6 +208,7 @@ def run_ladder(params: EvaluateParams, predictions: Path, output: Path) -> dict[
         },
         **{f"against_{rung}": _plain(found) for rung, found in against.items()},
     }
+    add_ceiling(metrics, selection)
     write_json(metrics, output / "metrics.json")
     _write_curves(judged, risks, metrics, output / "plots")
     return metrics

@@ -16,7 +16,9 @@ from features.outcome import (
     describe_rules,
     outcome_table,
 )
+from features.reliability_summary import label_reliability
 from features.responder import CLASSES
+from pipeline.ceiling import with_reliability
 from pipeline.config import LabelParams
 from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
@@ -43,17 +45,21 @@ def run(params: LabelParams, folder: Path, output: Path) -> dict[str, Any]:
     Returns
     -------
     dict with ``design``; per endpoint, persons, bouts, events and the error of measurement
-    (``endpoints``) and every rule's classes (``rules``); ``coupled``
+    (``endpoints``), every rule's classes (``rules``) and the reliability of the labelled change
+    (``reliability``); ``coupled``
     """
     design = chosen_design(read_design(folder), params)
     cases, measurements = read_cases(folder), read_measurements(folder)
     changes = compute_changes(cases, measurements, design)
-    table = outcome_table(changes, measurements, design)
+    labels = outcome_table(changes, measurements, design)
+    reliability = label_reliability(cases, measurements, labels, design)
+    table = with_reliability(labels, reliability)
     rules = compare_rules(changes, design)
     summary = {
         "design": {**asdict(design), "reference_where": dict(design.reference_where)},
         "endpoints": describe_outcomes(table, design.endpoints),
         "rules": describe_rules(rules),
+        "reliability": reliability,
         "coupled": [asdict(c) for c in coupled_columns(cases, measurements, design)],
     }
     write_table(table, output)

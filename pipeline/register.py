@@ -81,6 +81,7 @@ def _parent_record(name: str, bundle: Bundle, metrics: dict[str, Any], folder: P
         tags={
             "verdict": metrics["verdict"]["sentence"],
             "promoted": str(metrics["verdict"]["promoted"]).lower(),
+            "suspicious": str(metrics["ceiling"]["suspicious"]).lower(),
             "git_commit": bundle.record["git_commit"],
         },
         folders=(folder / "evaluate", folder / "explain"),

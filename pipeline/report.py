@@ -39,6 +39,7 @@ def run(params: ReportParams, folder: Path, targets: tuple[str, ...], output: Pa
         "has_card": (folder / CARD).exists(),
         "design": labels["design"],
         "endpoints": labels["endpoints"],
+        "reliability": labels["reliability"],
         "targets": sections,
         "cautions": cautions(labels["design"]),
     }

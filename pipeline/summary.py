@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from features.reference import SEEDS
 from pipeline import evaluate, featurize, label, study, train
 from pipeline.config import Params
@@ -27,6 +29,7 @@ COLUMNS = (
     "events",
     "AUC, logistic (95 %)",
     "AUC, condition and exercise",
+    "AUC ceiling (95 %)",
     "chosen",
     "log loss against condition and exercise (95 %)",
     "verdict",
@@ -97,11 +100,18 @@ def _target_row(params: Params, folder: Path, endpoint: str, target: str) -> tup
         *(str(metrics[n]) for n in ("n_participants", "n", "n_events")),
         _figures(metrics["candidates"]["logistic"]["auc"], ".2f"),
         _figures(metrics["candidates"]["stratum"]["auc"], ".2f"),
+        _ceiling(metrics["ceiling"]),
         metrics["selected"],
         f"{judgement['shown']} "
         + _figures(metrics["against_stratum"][judgement["shown"]]["log_loss"], "+.3f"),
         verdict=judgement["opening"],
     )
+
+
+def _ceiling(found: dict[str, Any]) -> str:
+    if not np.isfinite(found["auc"]["estimate"]):
+        return "unknown"
+    return _figures(found["auc"], ".2f") + (" exceeded" if found["suspicious"] else "")
 
 
 def _figures(found: dict[str, Any], form: str) -> str:

@@ -218,6 +218,7 @@ def _write(
         "n_without_target": data.n_without_target,
         "n_undecided": int(np.isnan(data.y).sum()),
         "labels": f"as given: {data.as_given}" if data.as_given else "derived in every fold",
+        "reliability": data.reliability,
         "tuning": out_of_fold.chosen,
     }
     write_json(details, folder / SELECTION)
