@@ -47,6 +47,7 @@ __all__ = [
     "estimates",
     "log_loss",
     "log_loss_per_row",
+    "metrics_of",
     "prepare",
     "resample",
     "resample_metrics",
@@ -177,7 +178,8 @@ def calibration(judged: Judged, risk: Vector, weights: Matrix, block: Index) -> 
     return dict(zip(names, (large, intercept, slope), strict=True))
 
 
-def _metrics_of(part: Part, weights: Matrix) -> dict[str, Vector]:
+def metrics_of(part: Part, weights: Matrix) -> dict[str, Vector]:
+    """Every metric of one repeat, per weighting of all rows."""
     judged, risk, block = part.judged, part.risk, part.judged.block[0]
     weights = part.weights(weights)
     losses = {
@@ -207,7 +209,7 @@ def all_metrics(judged: Judged, risks: Matrix, weights: Matrix) -> dict[str, Vec
     risks : ndarray of shape (n_repeats, n_rows)
     weights : ndarray of shape (n_weightings, n_rows)
     """
-    return _mean_over_repeats(prepare(judged, risks), weights, _metrics_of)
+    return _mean_over_repeats(prepare(judged, risks), weights, metrics_of)
 
 
 Measure = Callable[[Part, Matrix], dict[str, npt.NDArray[np.float64]]]
@@ -268,7 +270,7 @@ def resample_metrics(
     dict of model name to dict of metric name to ndarray of shape (1 + n_resamples,)
     """
     return {
-        model: resample(judged, r, _metrics_of, n_resamples=n_resamples, seed=seed)
+        model: resample(judged, r, metrics_of, n_resamples=n_resamples, seed=seed)
         for model, r in risks.items()
     }
 
