@@ -28,7 +28,7 @@ class Reason(StrEnum):
     NO_THRESHOLD = "no threshold was stated, and there are no folds to choose one in"
     TOO_FEW_RESAMPLES = "too few resamples can be computed"
     TOO_FEW_OF_A_CLASS = "fewer than two persons of one class"
-    NO_VARIANCE = "the classes are separated completely: the estimated variance is zero"
+    NO_VARIANCE = "the estimated variance is zero: the risks are constant or separate the classes"
     ROWS_REPEAT = "rows repeat within persons: DeLong's variance would be too small"
     FOLDS_OR_REPEATS = "the risks come from several models (folds or repeats): no closed form"
     ONE_OF_TWO = "one of the two cannot be computed"

@@ -105,8 +105,12 @@ class Judgement:
         }
 
     def curve_rows(self) -> list[dict[str, float]]:
-        """Return the smooth calibration curve with its pointwise 95 % interval."""
-        points = [with_interval(v, Reason.NOT_COMPUTABLE) for v in self.curve.T]
+        """Return the smooth calibration curve with its pointwise 95 % interval.
+
+        A line fitted near 0 or 1 can leave them; what is reported is kept between.
+        """
+        within = np.clip(self.curve, 0.0, 1.0)
+        points = [with_interval(v, Reason.NOT_COMPUTABLE) for v in within.T]
         return [
             {"predicted": float(x), "observed": p.estimate, "lower": p.lower, "upper": p.upper}
             for x, p in zip(self.grid, points, strict=True)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.columns import MISSING_WORDS
 from models.errors import NotEnoughDataError
 from models.judged import Judged
 from pipeline.errors import TableError
@@ -70,7 +71,7 @@ def read_predictions(path: Path, columns: Columns, probabilities: list[str]) -> 
         For missing columns, values that are no 0/1 outcome or no probability, rows without a
         person, or repeats that cannot be lined up.
     """
-    table = read_table(path)
+    table = read_known(path)
     cluster = _cluster(table, columns, path)
     for name in (columns.outcome, *probabilities):
         if name not in table.columns:
@@ -89,6 +90,17 @@ def read_predictions(path: Path, columns: Columns, probabilities: list[str]) -> 
     place = _places(table, columns, path)
     keyed = table.assign(**{c: numeric[c] for c in numeric})
     return _line_up(keyed[known], place[known], (cluster, columns, path), probabilities, left_out)
+
+
+def read_known(path: Path) -> pd.DataFrame:
+    """Read a table; cells that say they are missing (empty, NA, ...) are missing."""
+    table = read_table(path)
+    texts = [c for c in table.columns if not pd.api.types.is_numeric_dtype(table[c])]
+    known = {
+        c: table[c].where(~table[c].astype("str").str.strip().str.lower().isin(MISSING_WORDS))
+        for c in texts
+    }
+    return table.assign(**known)
 
 
 def _cluster(table: pd.DataFrame, columns: Columns, path: Path) -> list[str]:

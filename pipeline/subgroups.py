@@ -14,7 +14,7 @@ from models.judged import Judged, Matrix
 from models.subgroups import NAMES, Cell, Group, judge_groups
 from pipeline.config import EvaluateParams
 from pipeline.errors import ConfigError, TableError
-from pipeline.io import read_table
+from pipeline.judging import read_known
 
 AGE, AGE_BAND = "age_years", "age_band"
 MISSING = "missing"
@@ -30,7 +30,7 @@ def with_cases(rows: pd.DataFrame, cases: Path | None) -> pd.DataFrame:
     """
     if cases is None:
         return rows
-    table = read_table(cases)
+    table = read_known(cases)
     for name in KEYS:
         for where, columns in ((str(cases), table.columns), ("the predictions", rows.columns)):
             if name not in columns:
