@@ -18,6 +18,8 @@ from pipeline.judging import read_known
 
 AGE, AGE_BAND = "age_years", "age_band"
 MISSING = "missing"
+# More levels than this are an identifier or a measurement, not groups.
+MOST_LEVELS = 50
 
 
 def with_cases(rows: pd.DataFrame, cases: Path | None) -> pd.DataFrame:
@@ -58,17 +60,17 @@ def labels(rows: pd.DataFrame, column: str, bands: tuple[float, ...]) -> npt.NDA
     Raises
     ------
     TableError
-        For a column that is not there, or a number with too many values to make groups of.
+        For a column that is not there, or one with too many values to make groups of.
     """
     if column == AGE_BAND and column not in rows.columns and AGE in rows.columns:
         return _age_band(rows[AGE], bands)
     if column not in rows.columns:
         raise TableError(f"subgroups: expected the column '{column}', found it missing.")
     values = rows[column]
-    if pd.api.types.is_float_dtype(values) and values.nunique() > 12:
+    if values.nunique() > MOST_LEVELS:
         raise TableError(
             f"subgroups, column '{column}': expected groups, found {values.nunique()} different "
-            "numbers. Cut it into bands first."
+            "values. Cut it into bands first."
         )
     return np.array([MISSING if pd.isna(v) else str(v) for v in values], dtype=object)
 
