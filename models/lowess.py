@@ -102,12 +102,12 @@ def make_lowess(risk: Vector, span: float = SPAN) -> Lowess:
     size = max(min(2, n), min(n, int(span * n + 1e-7)))
     centres = _anchors(x, DELTA * (x[-1] - x[0]))
     at = x[centres]
-    # The window of ``size`` rows moves right while that brings its farther end closer.
+    # The window of ``size`` rows moves right while that brings its farther end closer; the row
+    # it leaves behind is then farther than its width, so that the width alone defines it.
     left = np.searchsorted(x[: n - size] + x[size:], 2 * at, side="left")
     width = np.maximum(at - x[left], x[left + size - 1] - at)
     offset = x[:, None] - at
     kernel = _tricube(np.abs(offset), width)
-    kernel[np.arange(n)[:, None] < left] = 0.0
     back = np.empty(n, dtype=np.int64)
     back[order] = np.arange(n)
     return Lowess(at, offset[back], kernel[back], NARROW * float(x[-1] - x[0]))
