@@ -26,7 +26,7 @@ from pipeline.figures import (
     roc_figure,
 )
 from pipeline.io import read_json, read_table, write_json, write_table
-from pipeline.judging import Columns, Predictions, read_predictions
+from pipeline.judging import EVERY_ROW, Columns, Predictions, read_predictions
 from pipeline.subgroups import flat_table, judge_columns, usable, with_cases
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 
@@ -119,12 +119,13 @@ def with_options(
 def sentence(result: dict[str, Any]) -> str:
     """Say the main figures of :func:`run` in one line."""
     found = result["auc"]
+    persons = f"; {result['clusters']}" if result["clusters"] == EVERY_ROW else ""
     return (
-        f"AUC {found['estimate']:.3f} ({found['lower']:.3f} to {found['upper']:.3f}; "
+        f"AUC {found['estimate']:.3f} ({found['lower']:.3f} to {found['upper']:.3f}, "
         f"{found['method']}), Brier {result['brier']:.4f}, log loss {result['log_loss']:.4f}, "
         f"calibration slope {result['calibration']['slope']:.2f}; {result['n']} rows, "
         f"{result['n_participants']} persons, {result['n_events']} events, "
-        f"{result['n_left_out']} rows left out; persons: {result['clusters']}"
+        f"{result['n_left_out']} rows left out{persons}"
     )
 
 

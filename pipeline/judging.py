@@ -17,6 +17,8 @@ from pipeline.io import read_table
 
 Matrix = npt.NDArray[np.float64]
 PERSON = ("study_id", "participant_id")
+# What is said where a file does not tell persons apart.
+EVERY_ROW = "every row is taken as one person"
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,6 @@ def _line_up(
         judged,
         {p: matrix(table[p], np.nan) for p in probabilities},
         left_out,
-        ", ".join(cluster) or "every row is taken as one person",
+        ", ".join(cluster) or EVERY_ROW,
         table.iloc[first].reset_index(drop=True),
     )

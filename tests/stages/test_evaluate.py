@@ -143,8 +143,8 @@ def test_a_file_without_persons_has_one_a_row_and_says_so(eih: Run, tmp_path: Pa
 
     assert said.code == 0
     assert "180 persons" in said.out
-    assert said.out.endswith("persons: every row is taken as one person\n")
-    assert "; DeLong)" in said.out
+    assert said.out.endswith("0 rows left out; every row is taken as one person\n")
+    assert ", DeLong)" in said.out
 
 
 def test_thresholds_and_harm_ratio_can_be_stated(judge: Judge) -> None:
