@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from models.lowess import Lowess
-
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 MAX_STEPS = 50
@@ -116,9 +114,7 @@ def observed_to_expected(y: Vector, risk: Vector, weights: Matrix) -> Vector:
     return np.where(expected > 0, (weights @ y) / np.where(expected > 0, expected, 1.0), np.nan)
 
 
-def calibration_errors(
-    y: Vector, risk: Vector, weights: Matrix, smooth: Lowess
-) -> dict[str, Vector]:
+def calibration_errors(risk: Vector, weights: Matrix, curve: Matrix) -> dict[str, Vector]:
     """Distance of the risks from the smooth calibration curve: mean, median, 90 % and largest.
 
     ICI, E50, E90 and Emax [Austin2019]_ of the lowess curve, as ``val.prob`` of the R package
@@ -127,17 +123,16 @@ def calibration_errors(
 
     Parameters
     ----------
-    y, risk : ndarray of shape (n_rows,)
+    risk : ndarray of shape (n_rows,)
     weights : ndarray of shape (n_weightings, n_rows), whole numbers >= 0
-    smooth : Lowess
-        Of these risks.
+    curve : ndarray of shape (n_weightings, n_rows)
+        Share of events at each row's risk, from :class:`models.lowess.Lowess`.
 
     References
     ----------
     .. [Austin2019] Austin, Steyerberg. The Integrated Calibration Index (ICI) and related metrics
        for quantifying the calibration of logistic regression models. Stat Med 38:4051.
     """
-    curve = smooth.at_risks(smooth.smooth(y, weights), risk)
     error = np.abs(curve - risk)
     mean = (weights * error).sum(axis=1) / weights.sum(axis=1)
     half, most, largest = _drawn_quantiles(error, weights, (0.5, 0.9, 1.0))

@@ -170,11 +170,12 @@ def judge(judged: Judged, risks: Matrix, settings: Settings) -> Judgement:
     def measure(part: Part, weights: Matrix) -> dict[str, npt.NDArray[np.float64]]:
         drawn = part.weights(weights)
         y, smooth = part.judged.y, part.smooth
+        fitted = smooth.smooth(y, drawn)
         model, treat_all = net_benefit(y, part.risk, drawn, thresholds)
         return {
-            **metrics_of(part, weights),
+            **metrics_of(part, weights, fitted),
             **_classify(part, drawn, settings.harm_ratio),
-            "curve": smooth.at_risks(smooth.smooth(y, drawn), grid),
+            "curve": smooth.at_risks(fitted, grid),
             "net_benefit": model,
             "treat_all": treat_all,
         }

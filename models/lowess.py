@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.judged import Index, Matrix, Vector
+from models.judged import BLOCK_SIZE, Index, Matrix, Vector
 
 SPAN = 2 / 3
 # Points closer than this share of the range to a fitted one are interpolated: the default of R's
@@ -29,12 +29,11 @@ class Lowess:
 
     Attributes
     ----------
+    risk : ndarray of shape (n_rows,)
     at : ndarray of shape (n_anchors,), ascending
         Risks at which a line is fitted; between them the smooth is interpolated.
-    offset : ndarray of shape (n_rows, n_anchors)
-        Distance of each row's risk from each anchor's.
-    kernel : ndarray of shape (n_rows, n_anchors), >= 0
-        Tricube weight of each row in each anchor's neighbourhood.
+    width : ndarray of shape (n_anchors,)
+        Reach of each anchor's neighbourhood: rows within it have tricube weights.
     narrow : float
         Spread of a neighbourhood up to which its mean is used instead of a line.
 
@@ -46,9 +45,9 @@ class Lowess:
        weighted regression. Am Stat 35:54.
     """
 
+    risk: Vector
     at: Vector
-    offset: Matrix
-    kernel: Matrix
+    width: Vector
     narrow: float
 
     def smooth(self, y: Vector, weights: Matrix) -> Matrix:
@@ -63,12 +62,21 @@ class Lowess:
         -------
         ndarray of shape (n_weightings, n_anchors), NaN where no neighbour is drawn
         """
-        moment = self.kernel * self.offset
-        total = weights @ self.kernel
+        # Anchors are taken a few at a time: rows times anchors would not fit for many rows.
+        size = max(1, BLOCK_SIZE // len(self.risk))
+        starts = range(0, len(self.at), size)
+        return np.hstack([self._lines(slice(i, i + size), y, weights) for i in starts])
+
+    def _lines(self, anchors: slice, y: Vector, weights: Matrix) -> Matrix:
+        """Value of each anchor's weighted line at the anchor."""
+        offset = self.risk[:, None] - self.at[anchors]
+        kernel = _tricube(np.abs(offset), self.width[anchors])
+        moment = kernel * offset
+        total = weights @ kernel
         total = np.where(total > 0, total, np.nan)
         mean_x = (weights @ moment) / total
-        spread = (weights @ (moment * self.offset)) / total - mean_x**2
-        mean_y = (weights @ (self.kernel * y[:, None])) / total
+        spread = (weights @ (moment * offset)) / total - mean_x**2
+        mean_y = (weights @ (kernel * y[:, None])) / total
         product = (weights @ (moment * y[:, None])) / total - mean_x * mean_y
         wide = spread > self.narrow**2
         slope = np.where(wide, product / np.where(wide, spread, 1.0), 0.0)
@@ -96,21 +104,15 @@ def make_lowess(risk: Vector, span: float = SPAN) -> Lowess:
     span : float in (0, 1], default=2/3
         Share of the rows in a neighbourhood.
     """
-    order = np.argsort(risk, kind="stable")
-    x = risk[order]
+    x = np.sort(risk)
     n = len(x)
     size = max(min(2, n), min(n, int(span * n + 1e-7)))
-    centres = _anchors(x, DELTA * (x[-1] - x[0]))
-    at = x[centres]
+    at = x[_anchors(x, DELTA * (x[-1] - x[0]))]
     # The window of ``size`` rows moves right while that brings its farther end closer; the row
     # it leaves behind is then farther than its width, so that the width alone defines it.
     left = np.searchsorted(x[: n - size] + x[size:], 2 * at, side="left")
     width = np.maximum(at - x[left], x[left + size - 1] - at)
-    offset = x[:, None] - at
-    kernel = _tricube(np.abs(offset), width)
-    back = np.empty(n, dtype=np.int64)
-    back[order] = np.arange(n)
-    return Lowess(at, offset[back], kernel[back], NARROW * float(x[-1] - x[0]))
+    return Lowess(risk, at, width, NARROW * float(x[-1] - x[0]))
 
 
 def _anchors(x: Vector, delta: float) -> Index:

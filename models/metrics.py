@@ -178,10 +178,15 @@ def calibration(judged: Judged, risk: Vector, weights: Matrix, block: Index) -> 
     return dict(zip(names, (large, intercept, slope), strict=True))
 
 
-def metrics_of(part: Part, weights: Matrix) -> dict[str, Vector]:
-    """Every metric of one repeat, per weighting of all rows."""
+def metrics_of(part: Part, weights: Matrix, fitted: Matrix | None = None) -> dict[str, Vector]:
+    """Every metric of one repeat, per weighting of all rows.
+
+    ``fitted`` is the part's smooth under these weights, where it is known already.
+    """
     judged, risk, block = part.judged, part.risk, part.judged.block[0]
     weights = part.weights(weights)
+    if fitted is None:
+        fitted = part.smooth.smooth(judged.y, weights)
     losses = {
         "brier": brier(judged, risk, weights),
         "log_loss": log_loss(judged, risk, weights),
@@ -193,7 +198,7 @@ def metrics_of(part: Part, weights: Matrix) -> dict[str, Vector]:
         **_against_no_model(judged, weights, losses),
         **calibration(judged, risk, weights, block),
         "oe_ratio": observed_to_expected(judged.y, risk, weights),
-        **calibration_errors(judged.y, risk, weights, part.smooth),
+        **calibration_errors(risk, weights, part.smooth.at_risks(fitted, risk)),
     }
 
 

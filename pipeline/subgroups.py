@@ -95,7 +95,7 @@ def usable(rows: pd.DataFrame, columns: tuple[str, ...]) -> dict[str, str]:
     for column in columns:
         source = AGE if column == AGE_BAND and column not in rows.columns else column
         if source not in rows.columns:
-            reasons[column] = "the column is not in the study"
+            reasons[column] = "the column is not among the predictions or cases"
         elif rows[source].isna().all():
             reasons[column] = "the column is empty"
         else:

@@ -69,6 +69,17 @@ def test_a_row_that_is_not_drawn_has_no_say():
     np.testing.assert_array_equal(smooth_at(x, y, weights), smooth_at(x, changed, weights))
 
 
+def test_the_smooth_does_not_depend_on_how_many_anchors_are_held_in_memory(monkeypatch):
+    rng = np.random.default_rng(6)
+    x = rng.random(300)
+    y = (rng.random(300) < x).astype(float)
+    at_once = smooth_at(x, y)
+
+    monkeypatch.setattr("models.lowess.BLOCK_SIZE", 300 * 7)
+
+    np.testing.assert_allclose(smooth_at(x, y), at_once, rtol=0, atol=1e-12)
+
+
 def test_beyond_the_risks_the_smooth_is_unknown():
     x, y = np.linspace(0.2, 0.6, 30), np.zeros(30)
 
@@ -84,10 +95,10 @@ def test_errors_of_a_resample_count_each_row_as_often_as_it_is_drawn():
     y = (np.random.default_rng(4).random(30) < 0.4).astype(float)
     counts = np.random.default_rng(5).integers(0, 3, 30)
     smooth = make_lowess(x)
-    curve = smooth.at_risks(smooth.smooth(y, counts[None] * 1.0), x)[0]
-    error = np.repeat(np.abs(curve - x), counts)
+    curve = smooth.at_risks(smooth.smooth(y, counts[None] * 1.0), x)
+    error = np.repeat(np.abs(curve[0] - x), counts)
 
-    found = calibration_errors(y, x, counts[None] * 1.0, smooth)
+    found = calibration_errors(x, counts[None] * 1.0, curve)
 
     assert found["ici"][0] == pytest.approx(error.mean())
     assert found["e50"][0] == pytest.approx(np.quantile(error, 0.5))
