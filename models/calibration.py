@@ -1,4 +1,4 @@
-"""Agreement of predicted risks with what happened: intercept, slope, calibration in the large."""
+"""Agreement of predicted risks with what happened: intercept, slope, O:E, the smooth curve."""
 
 from __future__ import annotations
 
@@ -106,3 +106,56 @@ def calibration_in_the_large(y: Vector, log_odds: Vector, weights: Matrix) -> Ve
         if np.nanmax(np.abs(step)) < TOLERANCE:
             break
     return np.where((rate > 0) & (rate < 1), a, np.nan)
+
+
+def observed_to_expected(y: Vector, risk: Vector, weights: Matrix) -> Vector:
+    """Events that happened over events that were predicted, per weighting; NaN if none were."""
+    expected = weights @ risk
+    return np.where(expected > 0, (weights @ y) / np.where(expected > 0, expected, 1.0), np.nan)
+
+
+def calibration_errors(risk: Vector, weights: Matrix, curve: Matrix) -> dict[str, Vector]:
+    """Distance of the risks from the smooth calibration curve: mean, median, 90 % and largest.
+
+    ICI, E50, E90 and Emax [Austin2019]_ of the lowess curve, as ``val.prob`` of the R package
+    rms has them (its Eavg is the ICI). In a resample the curve is that of the rows drawn, in the
+    neighbourhoods of the data.
+
+    Parameters
+    ----------
+    risk : ndarray of shape (n_rows,)
+    weights : ndarray of shape (n_weightings, n_rows), whole numbers >= 0
+    curve : ndarray of shape (n_weightings, n_rows)
+        Share of events at each row's risk, from :class:`models.lowess.Lowess`.
+
+    References
+    ----------
+    .. [Austin2019] Austin, Steyerberg. The Integrated Calibration Index (ICI) and related metrics
+       for quantifying the calibration of logistic regression models. Stat Med 38:4051.
+    """
+    error = np.abs(curve - risk)
+    mean = (weights * error).sum(axis=1) / weights.sum(axis=1)
+    half, most, largest = _drawn_quantiles(error, weights, (0.5, 0.9, 1.0))
+    return {"ici": mean, "e50": half, "e90": most, "emax": largest}
+
+
+def _drawn_quantiles(values: Matrix, weights: Matrix, shares: tuple[float, ...]) -> list[Vector]:
+    """Quantiles of each row's values, each counted as often as drawn (type 7 of R, numpy's own)."""
+    order = np.argsort(values, axis=1)
+    ranked = np.take_along_axis(values, order, axis=1)
+    reached = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
+    found = []
+    for share in shares:
+        place = (reached[:, -1] - 1) * share
+        below = np.floor(place)
+        low, high = (
+            np.take_along_axis(ranked, _position(reached, at)[:, None], axis=1)[:, 0]
+            for at in (below, np.minimum(below + 1, reached[:, -1] - 1))
+        )
+        found.append(low + (place - below) * (high - low))
+    return found
+
+
+def _position(reached: Matrix, at: Vector) -> npt.NDArray[np.intp]:
+    """First position whose cumulative count exceeds ``at``, per row of ``reached``."""
+    return np.asarray((reached <= at[:, None]).sum(axis=1), dtype=np.intp)

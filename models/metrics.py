@@ -5,14 +5,54 @@ A metric that cannot be computed is NaN and carries a reason; it is never 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from models.calibration import calibration_in_the_large, logit, recalibrate
+from models.calibration import (
+    calibration_errors,
+    calibration_in_the_large,
+    logit,
+    observed_to_expected,
+    recalibrate,
+)
+from models.discrimination import (
+    Interval,
+    auc,
+    auc_difference,
+    auc_interval,
+    average_precision,
+    choose_interval,
+    why_not,
+)
+from models.estimate import Estimate, Reason, bootstrap_p_value, with_interval
+from models.judged import Index, Judged, bootstrap_weights, weight_blocks
+from models.lowess import Lowess, make_lowess
+
+__all__ = [
+    "CLIP",
+    "Estimate",
+    "Judged",
+    "Part",
+    "all_metrics",
+    "auc",
+    "auc_versus",
+    "auc_with_interval",
+    "bootstrap_weights",
+    "brier",
+    "calibration",
+    "differences",
+    "estimates",
+    "log_loss",
+    "log_loss_per_row",
+    "metrics_of",
+    "prepare",
+    "resample",
+    "resample_metrics",
+    "with_interval",
+]
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -22,77 +62,42 @@ CLIP = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A figure with its 95 % interval, how it was got, and why it is NaN if it is."""
-
-    estimate: float
-    lower: float
-    upper: float
-    method: str
-    reason: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a dict."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What predictions are judged against.
+class Part:
+    """One repeat of one model's predictions: only the rows it judges.
 
     Attributes
     ----------
-    y : ndarray of shape (n_rows,), 0/1
-    person : ndarray of shape (n_rows,), int
-        Number of each row's person, 0 ... n_persons - 1.
-    block : ndarray of shape (n_repeats, n_rows), int
-        Fold in which each row was predicted. Discrimination compares rows of one fold only:
-        risks of different folds come from different models, and pooling them biases the AUC
-        of weak models below 0.5. [Forman2010]_ All zeros for a single model's predictions.
-
-    References
-    ----------
-    .. [Forman2010] Forman, Scholz. Apples-to-apples in cross-validation studies. SIGKDD
-       Explorations 12(1):49.
+    judged : Judged
+        ``y`` of shape (n_judged,), ``block`` of shape (1, n_judged).
+    risk : ndarray of shape (n_judged,)
+    rows : ndarray of shape (n_judged,), int
+        Positions of the rows among those of all repeats.
+    smooth : Lowess
+        Of the risks.
     """
 
-    y: Vector
-    person: npt.NDArray[np.int64]
-    block: npt.NDArray[np.int64]
+    judged: Judged
+    risk: Vector
+    rows: Index
+    smooth: Lowess
 
-    @property
-    def n_persons(self) -> int:
-        """Return the number of persons."""
-        return int(self.person.max()) + 1
+    def weights(self, weights: Matrix) -> Matrix:
+        """Return the weights of the part's rows."""
+        return weights if len(self.rows) == weights.shape[1] else weights[:, self.rows]
 
 
-def auc(judged: Judged, risk: Vector, weights: Matrix, block: npt.NDArray[np.int64]) -> Vector:
-    """Weighted area under the ROC curve over pairs of the same block; ties count one half.
+def prepare(judged: Judged, risks: Matrix) -> list[Part]:
+    """Divide predictions into their repeats.
 
     Parameters
     ----------
     judged : Judged
-    risk : ndarray of shape (n_rows,)
-    weights : ndarray of shape (n_weightings, n_rows)
-    block : ndarray of shape (n_rows,)
-
-    Returns
-    -------
-    ndarray of shape (n_weightings,), NaN where no block holds both classes
+    risks : ndarray of shape (n_repeats, n_rows)
     """
-    won = np.zeros(len(weights))
-    pairs = np.zeros(len(weights))
-    for name in np.unique(block):
-        rows = np.flatnonzero(block == name)
-        order = rows[np.argsort(risk[rows], kind="stable")]
-        starts = np.flatnonzero(np.diff(risk[order], prepend=np.nan) != 0)
-        sorted_weights = weights[:, order]
-        events = np.add.reduceat(sorted_weights * judged.y[order], starts, axis=1)
-        others = np.add.reduceat(sorted_weights * (1 - judged.y[order]), starts, axis=1)
-        below = np.cumsum(others, axis=1) - others
-        won += (events * (below + 0.5 * others)).sum(axis=1)
-        pairs += events.sum(axis=1) * others.sum(axis=1)
-    return np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1.0), np.nan)
+    return [
+        Part(part, risk[rows], rows, make_lowess(risk[rows]))
+        for (part, rows), risk in zip(judged.repeats(), risks, strict=True)
+    ]
 
 
 def _mean(per_row: Vector, weights: Matrix) -> Vector:
@@ -129,9 +134,33 @@ def log_loss(judged: Judged, risk: Vector, weights: Matrix) -> Vector:
     return _mean(log_loss_per_row(judged.y, risk), weights)
 
 
-def calibration(
-    judged: Judged, risk: Vector, weights: Matrix, block: npt.NDArray[np.int64]
+def _against_no_model(
+    judged: Judged, weights: Matrix, own: Mapping[str, Vector]
 ) -> dict[str, Vector]:
+    """Brier score and log loss as shares of what the event rate alone would score.
+
+    Scaled Brier: 1 - Brier / (rate * (1 - rate)). R² of Nagelkerke [Nagelkerke1991]_ of the
+    risks as they are, not refitted: it can be negative. NaN where one class is drawn.
+
+    References
+    ----------
+    .. [Nagelkerke1991] Nagelkerke. A note on a general definition of the coefficient of
+       determination. Biometrika 78:691.
+    """
+    rate = (weights @ judged.y) / weights.sum(axis=1)
+    both = (rate > 0) & (rate < 1)
+    rate = np.where(both, rate, 0.5)
+    null_loss = -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate))
+    with np.errstate(over="ignore"):
+        r2 = (1 - np.exp(2 * (own["log_loss"] - null_loss))) / (1 - np.exp(-2 * null_loss))
+    scaled = 1 - own["brier"] / (rate * (1 - rate))
+    return {
+        "brier_scaled": np.where(both, scaled, np.nan),
+        "r2_nagelkerke": np.where(both, r2, np.nan),
+    }
+
+
+def calibration(judged: Judged, risk: Vector, weights: Matrix, block: Index) -> dict[str, Vector]:
     """Calibration in the large, intercept and slope, per weighting.
 
     NaN where a risk is exactly 0 or 1 (its log-odds are infinite). A model that gives everybody
@@ -149,6 +178,30 @@ def calibration(
     return dict(zip(names, (large, intercept, slope), strict=True))
 
 
+def metrics_of(part: Part, weights: Matrix, fitted: Matrix | None = None) -> dict[str, Vector]:
+    """Every metric of one repeat, per weighting of all rows.
+
+    ``fitted`` is the part's smooth under these weights, where it is known already.
+    """
+    judged, risk, block = part.judged, part.risk, part.judged.block[0]
+    weights = part.weights(weights)
+    if fitted is None:
+        fitted = part.smooth.smooth(judged.y, weights)
+    losses = {
+        "brier": brier(judged, risk, weights),
+        "log_loss": log_loss(judged, risk, weights),
+    }
+    return {
+        "auc": auc(judged, risk, weights, block),
+        "average_precision": average_precision(judged, risk, weights),
+        **losses,
+        **_against_no_model(judged, weights, losses),
+        **calibration(judged, risk, weights, block),
+        "oe_ratio": observed_to_expected(judged.y, risk, weights),
+        **calibration_errors(risk, weights, part.smooth.at_risks(fitted, risk)),
+    }
+
+
 def all_metrics(judged: Judged, risks: Matrix, weights: Matrix) -> dict[str, Vector]:
     """Every metric per weighting, each the mean over the repeats of its value per repeat.
 
@@ -161,56 +214,46 @@ def all_metrics(judged: Judged, risks: Matrix, weights: Matrix) -> dict[str, Vec
     risks : ndarray of shape (n_repeats, n_rows)
     weights : ndarray of shape (n_weightings, n_rows)
     """
-    per_repeat = [
-        {
-            "auc": auc(judged, risk, weights, block),
-            "brier": brier(judged, risk, weights),
-            "log_loss": log_loss(judged, risk, weights),
-            **calibration(judged, risk, weights, block),
-        }
-        for risk, block in zip(risks, judged.block, strict=True)
-    ]
-    return {name: np.mean([r[name] for r in per_repeat], axis=0) for name in per_repeat[0]}
+    return _mean_over_repeats(prepare(judged, risks), weights, metrics_of)
 
 
-def bootstrap_weights(judged: Judged, n_resamples: int, seed: int) -> Matrix:
-    """How often each row is drawn when persons are drawn with replacement.
+Measure = Callable[[Part, Matrix], dict[str, npt.NDArray[np.float64]]]
+
+
+def _mean_over_repeats(
+    parts: list[Part], weights: Matrix, measure: Measure
+) -> dict[str, npt.NDArray[np.float64]]:
+    # A resample may leave a repeat without a judged row: its means are then NaN, as they should.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = [measure(part, weights) for part in parts]
+        return {name: np.mean([f[name] for f in found], axis=0) for name in found[0]}
+
+
+def resample(
+    judged: Judged, risks: Matrix, measure: Measure, *, n_resamples: int, seed: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Any measures of one model on the data and on each resample of its persons.
+
+    Parameters
+    ----------
+    judged : Judged
+    risks : ndarray of shape (n_repeats, n_rows)
+    measure : callable
+        Takes a :class:`Part` and weights of shape (n_weightings, n_rows); returns a dict of
+        arrays whose first axis is the weightings. Averaged over repeats.
+    n_resamples : int
+    seed : int
 
     Returns
     -------
-    ndarray of shape (1 + n_resamples, n_rows); the first row is the data as they are
+    dict of measure name to ndarray of shape (1 + n_resamples, ...); the first is the estimate
     """
-    rng = np.random.default_rng(seed)
-    n = judged.n_persons
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)
-    drawn = counts[:, judged.person].astype(np.float64)
-    return np.vstack([np.ones((1, len(judged.y))), drawn])
-
-
-def with_interval(values: Vector, reason: str) -> Estimate:
-    """Summarise a metric's values: the first is the estimate, the rest its bootstrap."""
-    estimate, resampled = float(values[0]), values[1:]
-    usable = resampled[np.isfinite(resampled)]
-    method = f"person-cluster bootstrap, percentile, {len(usable)} of {len(resampled)} resamples"
-    if not np.isfinite(estimate):
-        return Estimate(np.nan, np.nan, np.nan, method, reason)
-    if len(usable) < max(20, 0.5 * len(resampled)):
-        return Estimate(estimate, np.nan, np.nan, method, "too few resamples can be computed")
-    lower, upper = np.quantile(usable, [0.025, 0.975])
-    return Estimate(estimate, float(lower), float(upper), method)
-
-
-def _reason(judged: Judged, risks: Matrix, name: str) -> str:
-    certain = ((risks <= 0) | (risks >= 1)).any()
-    if name == "log_loss" and certain:
-        return "a risk of exactly 0 or 1 was predicted and did not happen"
-    if judged.y.min() == judged.y.max():
-        return "only one class was observed"
-    if name in ("in_the_large", "intercept", "slope") and certain:
-        return "a risk of exactly 0 or 1 was predicted"
-    if name in ("intercept", "slope"):
-        return "no finite maximum: the risks are constant or separate the classes"
-    return "no fold holds both classes"
+    parts = prepare(judged, risks)
+    blocks = [
+        _mean_over_repeats(parts, weights, measure)
+        for weights in weight_blocks(judged, n_resamples, seed)
+    ]
+    return {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
 
 
 def resample_metrics(
@@ -231,13 +274,87 @@ def resample_metrics(
     -------
     dict of model name to dict of metric name to ndarray of shape (1 + n_resamples,)
     """
-    weights = bootstrap_weights(judged, n_resamples, seed)
-    return {model: all_metrics(judged, r, weights) for model, r in risks.items()}
+    return {
+        model: resample(judged, r, metrics_of, n_resamples=n_resamples, seed=seed)
+        for model, r in risks.items()
+    }
+
+
+def _classes(judged: Judged) -> Iterator[int]:
+    for part, _ in judged.repeats():
+        yield len(np.unique(part.y))
+
+
+def _reason(judged: Judged, risks: Matrix, name: str) -> Reason:
+    certain = ((risks <= 0) | (risks >= 1)).any()
+    if name in ("log_loss", "r2_nagelkerke") and certain and max(_classes(judged)) > 1:
+        return Reason.CERTAIN_ERROR
+    if name == "log_loss":
+        return Reason.CERTAIN_ERROR
+    if name == "oe_ratio":
+        return Reason.NOTHING_EXPECTED
+    if min(_classes(judged)) < 2:
+        return Reason.ONE_CLASS
+    if name in ("in_the_large", "intercept", "slope") and certain:
+        return Reason.CERTAIN_RISK
+    if name in ("intercept", "slope"):
+        return Reason.NO_MAXIMUM
+    return Reason.NO_FOLD_OF_BOTH_CLASSES if name == "auc" else Reason.NOT_COMPUTABLE
 
 
 def estimates(judged: Judged, risks: Matrix, values: Mapping[str, Vector]) -> dict[str, Estimate]:
     """Summarise one model's :func:`resample_metrics`; ``risks`` tell why one cannot be computed."""
     return {name: with_interval(v, _reason(judged, risks, name)) for name, v in values.items()}
+
+
+def auc_with_interval(
+    judged: Judged, risks: Matrix, values: Mapping[str, Vector], interval: Interval = "auto"
+) -> Estimate:
+    """AUC of one model with the interval asked for, by default the honest one for these data.
+
+    A closed form that does not hold here is NaN with the reason; the estimate stays.
+
+    Parameters
+    ----------
+    judged : Judged
+    risks : ndarray of shape (n_repeats, n_rows)
+    values : mapping
+        The model's :func:`resample_metrics`.
+    interval : {'auto', 'delong', 'clustered', 'bootstrap'}, default='auto'
+        See :func:`models.discrimination.choose_interval`.
+    """
+    chosen = choose_interval(judged, interval)
+    resampled = with_interval(values["auc"], _reason(judged, risks, "auc"))
+    if chosen == "bootstrap" or np.isnan(resampled.estimate):
+        return resampled
+    if refused := why_not(judged, chosen):
+        return Estimate(resampled.estimate, np.nan, np.nan, chosen, refused)
+    return auc_interval(judged, risks[0], chosen)
+
+
+def auc_versus(
+    judged: Judged,
+    risks: tuple[Matrix, Matrix],
+    values: tuple[Mapping[str, Vector], Mapping[str, Vector]],
+    interval: Interval = "auto",
+) -> Estimate:
+    """Difference of two models' AUC on the same people, with interval and p value.
+
+    Parameters
+    ----------
+    judged : Judged
+    risks : pair of ndarray of shape (n_repeats, n_rows)
+    values : pair of mappings
+        The models' :func:`resample_metrics`.
+    interval : {'auto', 'delong', 'clustered', 'bootstrap'}, default='auto'
+    """
+    chosen = choose_interval(judged, interval)
+    resampled = differences(*values)["auc"]
+    if chosen == "bootstrap" or np.isnan(resampled.estimate):
+        return resampled
+    if refused := why_not(judged, chosen):
+        return Estimate(resampled.estimate, np.nan, np.nan, chosen, refused, np.nan)
+    return auc_difference(judged, risks[0][0], risks[1][0], chosen)
 
 
 def differences(
@@ -247,9 +364,9 @@ def differences(
 
     Only discrimination and overall performance: a difference of slopes says little.
     """
-    reason = "one of the two cannot be computed"
     with np.errstate(invalid="ignore"):  # infinite minus infinite is unknown, and said to be
-        return {
-            name: with_interval(values[name] - reference[name], reason)
-            for name in ("auc", "brier", "log_loss")
-        }
+        paired = {n: values[n] - reference[n] for n in ("auc", "brier", "log_loss")}
+    return {
+        n: replace(with_interval(v, Reason.ONE_OF_TWO), p_value=bootstrap_p_value(v))
+        for n, v in paired.items()
+    }

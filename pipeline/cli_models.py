@@ -58,40 +58,87 @@ def evaluate(
     probability: Annotated[str, typer.Option(help="Column of the predicted risk.")] = "p",
     versus: Annotated[str | None, typer.Option(help="Column of a second model's risk.")] = None,
     cluster: Annotated[
-        str, typer.Option(help="Column(s) of the person, joined by commas.")
-    ] = "study_id,participant_id",
+        str | None,
+        typer.Option(
+            help="Column(s) of the person, joined by commas. Default: study_id and "
+            "participant_id where present, else every row is a person."
+        ),
+    ] = None,
+    interval: Annotated[
+        str | None, typer.Option(help="Of the AUC: auto, delong, clustered or bootstrap.")
+    ] = None,
+    harm_ratio: Annotated[
+        float | None,
+        typer.Option(help="Harm of needless over benefit of needed action: threshold h / (1 + h)."),
+    ] = None,
+    thresholds: Annotated[
+        str | None, typer.Option(help="Risks at which net benefit is reported, with commas.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Column(s) of subgroups, joined by commas.")
+    ] = None,
+    cases: Annotated[
+        Path | None, typer.Option(help="Cases, for subgroup columns the predictions lack.")
+    ] = None,
     ladder: Annotated[bool, typer.Option(help="Judge every candidate of a training run.")] = False,
     output: Annotated[Path | None, typer.Option(help="With --ladder: folder to write to.")] = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Judge predictions: discrimination, calibration, intervals over persons.
+    """Judge predictions: discrimination, calibration, net benefit, intervals over persons.
 
     Example: eih evaluate predictions.csv --outcome y --probability p --cluster participant_id
     --json -
     """
-    from pipeline.evaluate import Columns, run, run_ladder
+    from pipeline.evaluate import run, run_ladder, sentence, with_options
+    from pipeline.judging import Columns
 
-    settings = load(params).evaluate
+    settings = with_options(load(params).evaluate, interval, harm_ratio, thresholds)
     if ladder:
         if output is None:
             raise typer.BadParameter("--ladder needs --output.")
-        metrics = run_ladder(settings, predictions, output)
+        metrics = run_ladder(settings, predictions, output, cases)
         typer.echo(metrics.get("not_enough_data") or metrics["verdict"]["sentence"])
         emit(metrics, json)
         return
-    columns = Columns(outcome=outcome, cluster=tuple(cluster.split(",")))
-    result = run(settings, predictions, columns, probability, versus)
+    columns = Columns(outcome=outcome, cluster=tuple(cluster.split(",")) if cluster else ())
+    groups = (tuple(by.split(",")) if by else (), cases)
+    result = run(settings, predictions, columns, (probability, versus), groups)
     emit(result, json)
     if json != "-":
-        found = result["auc"]
-        typer.echo(
-            f"AUC {found['estimate']:.3f} ({found['lower']:.3f} to {found['upper']:.3f}), "
-            f"Brier {result['brier']:.4f}, log loss {result['log_loss']:.4f}, calibration slope "
-            f"{result['calibration']['slope']:.2f}; {result['n']} rows, "
-            f"{result['n_participants']} persons, {result['n_events']} events, "
-            f"{result['n_left_out']} rows left out"
-        )
+        typer.echo(sentence(result))
+
+
+@app.command()
+def samplesize(
+    outcome: Annotated[str, typer.Option(help="binary or continuous.")],
+    parameters: Annotated[int, typer.Option(help="Coefficients considered, before selection.")],
+    prevalence: Annotated[float | None, typer.Option(help="Binary: share of events.")] = None,
+    c_statistic: Annotated[float | None, typer.Option(help="Binary: anticipated.")] = None,
+    r2: Annotated[
+        float | None, typer.Option(help="Anticipated R² (binary: of Cox and Snell).")
+    ] = None,
+    mean: Annotated[float | None, typer.Option(help="Continuous: mean of the outcome.")] = None,
+    sd: Annotated[float | None, typer.Option(help="Continuous: SD of the outcome.")] = None,
+    shrinkage: Annotated[float, typer.Option(help="Least shrinkage of coefficients.")] = 0.9,
+    bouts: Annotated[float, typer.Option(help="Bouts per person.")] = 1.0,
+    icc: Annotated[
+        float, typer.Option(help="Correlation of the outcome between bouts of a person.")
+    ] = 0.0,
+    json: JsonOption = None,
+) -> None:
+    """Persons needed to develop a model (Riley criteria), with repeated bouts.
+
+    Example: eih samplesize --outcome binary --prevalence 0.3 --c-statistic 0.7 --parameters 10
+    --bouts 3 --icc 0.4 --json -
+    """
+    from pipeline.samplesize import Question, run, sentence
+
+    question = Question(outcome, parameters, prevalence, c_statistic, r2, mean, sd, shrinkage)
+    result = run(question, bouts, icc)
+    emit(result, json)
+    if json != "-":
+        typer.echo(sentence(result))
 
 
 @app.command()

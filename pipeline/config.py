@@ -81,10 +81,26 @@ class TrainParams:
 
 @dataclass(frozen=True)
 class EvaluateParams:
-    """How many person-resamples an interval rests on."""
+    """How predictions are judged.
+
+    ``resamples`` of persons for an interval; ``interval`` of the AUC (auto: DeLong for one row per
+    person, clustered where rows repeat, bootstrap for cross-validated risks); ``thresholds`` at
+    which net benefit is reported; ``harm_ratio`` of needless to needed action, which gives the
+    threshold h / (1 + h) (null: chosen within the folds); the smallest subgroup that is reported;
+    lower ends of the age bands after the first; the C statistic anticipated before the study,
+    for the sample-size verdict.
+    """
 
     resamples: int = 1000
     seed: int = 7
+    interval: Literal["auto", "delong", "clustered", "bootstrap"] = "auto"
+    thresholds: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6)
+    harm_ratio: float | None = None
+    subgroups: tuple[str, ...] = ("sex", "age_band", "condition", "site_id")
+    age_bands: tuple[float, ...] = (40.0, 60.0)
+    minimum_cell_persons: int = 20
+    minimum_cell_events: int = 5
+    anticipated_c_statistic: float = 0.7
 
 
 @dataclass(frozen=True)

@@ -2,173 +2,188 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import average_precision_score
 
-from models.errors import NotEnoughDataError
-from models.metrics import Estimate, Judged, differences, estimates, resample_metrics
+from models.discrimination import Interval
+from models.estimate import Estimate
+from models.judged import Judged
+from models.judgement import Judgement, Settings, judge, net_benefit_differences
+from models.metrics import auc_versus, differences
+from models.sample_size import Available, outcome_icc, sample_size_verdict
 from models.selection import COMPARATORS, verdict
 from pipeline.ceiling import add_ceiling, judge_ceiling, reliability_beside
-from pipeline.config import EvaluateParams
-from pipeline.errors import TableError
-from pipeline.figures import calibration_figure, ladder_figure, roc_curves, roc_figure
+from pipeline.config import EvaluateParams, build
+from pipeline.errors import ConfigError
+from pipeline.figures import (
+    calibration_figure,
+    decision_figure,
+    ladder_figure,
+    roc_curves,
+    roc_figure,
+)
 from pipeline.io import read_json, read_table, write_json, write_table
+from pipeline.judging import EVERY_ROW, Columns, Predictions, read_predictions
+from pipeline.subgroups import flat_table, judge_columns, usable, with_cases
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 
-Matrix = npt.NDArray[np.float64]
-CALIBRATION = ("in_the_large", "intercept", "slope")
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Names of the columns of a predictions file.
-
-    ``cluster`` may be several (a person's key); ``repeat`` and ``fold`` are used where present.
-    """
-
-    outcome: str = "y"
-    cluster: tuple[str, ...] = ("study_id", "participant_id")
-    repeat: str = "repeat"
-    fold: str = "fold"
-
-
-def read_predictions(
-    path: Path, columns: Columns, probabilities: list[str]
-) -> tuple[Judged, dict[str, Matrix], int]:
-    """Read predictions to be judged.
-
-    Rows without an outcome or without one of the probabilities cannot be judged; they are left
-    out and counted. So is a row whose outcome is not known in every repeat. Where labels derived
-    within the folds differ between repeats, all are judged by those of the first one.
-
-    Returns
-    -------
-    judged, risks by column name (each of shape (n_repeats, n_rows)), rows left out
-
-    Raises
-    ------
-    TableError
-        For missing columns, values that are no 0/1 outcome or no probability, or repeats that
-        do not hold the same rows.
-    """
-    table = read_table(path)
-    cluster = [c for c in columns.cluster if c in table.columns]
-    for name in (columns.outcome, *probabilities, *([] if cluster else columns.cluster[-1:])):
-        if name not in table.columns:
-            raise TableError(f"{path}: expected the column '{name}', found it missing.")
-    numeric = table[[columns.outcome, *probabilities]].apply(pd.to_numeric, errors="coerce")
-    known = numeric.notna().all(axis=1)
-    _check_values(numeric[known], columns.outcome, path)
-    if not known.any():
-        raise NotEnoughDataError(f"{path}: expected rows with outcome and risk, found none.")
-    known &= _known_throughout(table, known, columns)
-    left_out = int((~known).sum())
-    table = table.assign(**{c: numeric[c] for c in numeric})[known]
-    repeat = table[columns.repeat] if columns.repeat in table.columns else pd.Series(0, table.index)
-    parts = [table[repeat == r] for r in sorted(repeat.unique())]
-    if len({len(p) for p in parts}) != 1:
-        raise TableError(f"{path}: expected the same rows in every repeat, found other numbers.")
-    fold = [p[columns.fold] if columns.fold in p.columns else np.zeros(len(p)) for p in parts]
-    judged = Judged(
-        y=parts[0][columns.outcome].to_numpy(dtype=np.float64),
-        person=np.asarray(parts[0].groupby(cluster, sort=True).ngroup(), dtype=np.int64),
-        block=np.array([np.asarray(f, dtype=float).astype(np.int64) for f in fold]),
-    )
-    risks = {
-        p: np.array([part[p].to_numpy(dtype=np.float64) for part in parts]) for p in probabilities
-    }
-    return judged, risks, left_out
-
-
-def _known_throughout(table: pd.DataFrame, known: pd.Series, columns: Columns) -> pd.Series:
-    """Mark the rows that can be judged in every repeat."""
-    if columns.repeat not in table.columns or "row" not in table.columns:
-        return known
-    return known.groupby(table["row"]).transform("all")
-
-
-def _check_values(numeric: pd.DataFrame, outcome: str, path: Path) -> None:
-    bad = np.flatnonzero(~numeric[outcome].isin([0, 1]))
-    if len(bad):
-        raise TableError(
-            f"{path}, column '{outcome}': expected 0 or 1, found {len(bad)} other values "
-            f"(first in row {numeric.index[bad[0]]})."
-        )
-    for name in numeric.columns.drop(outcome):
-        bad = np.flatnonzero((numeric[name] < 0) | (numeric[name] > 1))
-        if len(bad):
-            raise TableError(
-                f"{path}, column '{name}': expected probabilities in 0 to 1, found {len(bad)} "
-                f"outside (first in row {numeric.index[bad[0]]})."
-            )
+CALIBRATION = ("in_the_large", "intercept", "slope", "oe_ratio", "ici", "e50", "e90", "emax")
+OVERALL = ("average_precision", "brier", "brier_scaled", "log_loss", "r2_nagelkerke")
+SIZED = "logistic"
 
 
 def run(
     params: EvaluateParams,
     predictions: Path,
     columns: Columns,
-    probability: str,
-    versus: str | None = None,
+    probabilities: tuple[str, str | None],
+    by: tuple[tuple[str, ...], Path | None] = ((), None),
 ) -> dict[str, Any]:
     """Judge one model's predictions, and its difference from a second one's.
+
+    Parameters
+    ----------
+    predictions : Path
+    columns : Columns
+    probabilities : (column of the risk, column of a second model's risk or None)
+    by : (columns of subgroups, table of cases to take them from or None)
 
     Returns
     -------
     dict with the keys of the JSON contract (README, "Judging predictions")
     """
-    names = [probability, *([versus] if versus else [])]
-    judged, risks, left_out = read_predictions(predictions, columns, names)
-    values = resample_metrics(judged, risks, n_resamples=params.resamples, seed=params.seed)
-    own = risks[probability]
-    found = estimates(judged, own, values[probability])
-    result = {**_people(judged, left_out), **_figures(judged, own, found)}
+    probability, versus = probabilities
+    read = read_predictions(predictions, columns, [p for p in probabilities if p])
+    settings = judging_settings(params)
+    found = {n: judge(read.judged, r, settings) for n, r in read.risks.items()}
+    own = found[probability]
+    result = {**_people(read), **_figures(own)}
+    result["calibration"]["curve"] = own.curve_rows()
     if versus:
-        paired = differences(values[probability], values[versus])
-        result["versus"] = {f"{n}_difference": e.to_dict() for n, e in paired.items()}
+        result["versus"] = _versus(own, found[versus])
     aucs = {probability: result["auc"]["estimate"]}
     result["ceiling"] = judge_ceiling(reliability_beside(predictions), result["prevalence"], aucs)
+    groups, cases = by
+    if groups:
+        rows = with_cases(read.rows, cases)
+        judged = (read.judged, {probability: own.risks})
+        result["subgroups"] = judge_columns(params, judged, rows, groups)
     return result
 
 
-def _people(judged: Judged, left_out: int) -> dict[str, Any]:
+def judging_settings(params: EvaluateParams) -> Settings:
+    """Take the settings of judging from the parameters.
+
+    Raises
+    ------
+    ConfigError
+        For thresholds that are no risks between 0 and 1, or a harm ratio of zero or less.
+    """
+    bad = [t for t in params.thresholds if not 0 < t < 1]
+    if bad:
+        raise ConfigError(f"evaluate, thresholds: expected risks between 0 and 1, found {bad[0]}.")
+    if params.harm_ratio is not None and not 0 < params.harm_ratio < float("inf"):
+        raise ConfigError(
+            f"evaluate, harm_ratio: expected a number above 0, found {params.harm_ratio}."
+        )
+    return Settings(
+        params.resamples, params.seed, params.thresholds, params.harm_ratio, params.interval
+    )
+
+
+def with_options(
+    params: EvaluateParams, interval: str | None, harm_ratio: float | None, thresholds: str | None
+) -> EvaluateParams:
+    """Replace parameters by what the command line says.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown interval, or thresholds that are no numbers.
+    """
+    if interval is not None:
+        params = replace(params, interval=build(Interval, interval, "--interval"))
+    if harm_ratio is not None:
+        params = replace(params, harm_ratio=harm_ratio)
+    if thresholds is not None:
+        try:
+            params = replace(params, thresholds=tuple(float(t) for t in thresholds.split(",")))
+        except ValueError:
+            raise ConfigError(
+                "--thresholds: expected numbers joined by commas, found other text."
+            ) from None
+    return params
+
+
+def sentence(result: dict[str, Any]) -> str:
+    """Say the main figures of :func:`run` in one line."""
+    found = result["auc"]
+    persons = f"; {result['clusters']}" if result["clusters"] == EVERY_ROW else ""
+    return (
+        f"AUC {found['estimate']:.3f} ({found['lower']:.3f} to {found['upper']:.3f}, "
+        f"{found['method']}), Brier {result['brier']:.4f}, log loss {result['log_loss']:.4f}, "
+        f"calibration slope {result['calibration']['slope']:.2f}; {result['n']} rows, "
+        f"{result['n_participants']} persons, {result['n_events']} events, "
+        f"{result['n_left_out']} rows left out{persons}"
+    )
+
+
+def _people(read: Predictions) -> dict[str, Any]:
+    judged = read.judged
+    repeats = [part for part, _ in judged.repeats()]
+    events = float(np.mean([part.y.sum() for part in repeats]))
+    with_event = [len(np.unique(part.person[part.y == 1])) for part in repeats]
     return {
-        "n": len(judged.y),
+        "n": len(judged.person),
         "n_participants": judged.n_persons,
-        "n_events": int(judged.y.sum()),
-        "n_participants_with_event": len(np.unique(judged.person[judged.y == 1])),
-        "n_left_out": left_out,
-        "prevalence": float(judged.y.mean()),
+        # Labels made within folds may differ between repeats: then these are means over repeats.
+        "n_events": _whole(events),
+        "n_participants_with_event": _whole(float(np.mean(with_event))),
+        "n_left_out": sum(read.left_out.values()),
+        "left_out": read.left_out,
+        "clusters": read.clusters,
+        "prevalence": judged.prevalence,
     }
 
 
-def _figures(judged: Judged, risks: Matrix, found: dict[str, Estimate]) -> dict[str, Any]:
-    prevalence = float(judged.y.mean())
-    reference = prevalence * (1 - prevalence)
-    brier = found["brier"].estimate
+def _whole(value: float) -> int | float:
+    return int(value) if value == int(value) else value
+
+
+def _figures(judgement: Judgement) -> dict[str, Any]:
+    found = judgement.estimates()
+    auc_found = judgement.auc()
     return {
-        "auc": found["auc"].to_dict(),
-        "average_precision": _average_precision(judged, risks),
-        "brier": brier,
-        "brier_scaled": 1 - brier / reference if reference > 0 else np.nan,
-        "log_loss": found["log_loss"].estimate,
+        "auc": auc_found.to_dict(),
+        "dxy": 2 * (auc_found.estimate - 0.5),
+        **{name: found[name].estimate for name in OVERALL},
         "calibration": {n: found[n].estimate for n in CALIBRATION},
+        "net_benefit": judgement.net_benefit_rows(),
+        "classification": _plain_mixed(judgement.classification()),
         "intervals": {n: e.to_dict() for n, e in found.items() if n != "auc"},
     }
 
 
-def _average_precision(judged: Judged, risks: Matrix) -> float:
-    if judged.y.max() == 0:
-        return float("nan")
-    return float(np.mean([average_precision_score(judged.y, r) for r in risks]))
+def _plain_mixed(content: dict[str, Any]) -> dict[str, Any]:
+    return {k: v.to_dict() if isinstance(v, Estimate) else v for k, v in content.items()}
 
 
-def run_ladder(params: EvaluateParams, predictions: Path, output: Path) -> dict[str, Any]:
+def _versus(own: Judgement, other: Judgement) -> dict[str, Any]:
+    paired = differences(own.metrics, other.metrics)
+    pair = ((own.risks, other.risks), (own.metrics, other.metrics))
+    paired["auc"] = auc_versus(own.judged, *pair, own.settings.interval)
+    result: dict[str, Any] = {f"{n}_difference": e.to_dict() for n, e in paired.items()}
+    result["net_benefit_difference"] = net_benefit_differences(own, other)
+    return result
+
+
+def run_ladder(
+    params: EvaluateParams, predictions: Path, output: Path, cases: Path | None = None
+) -> dict[str, Any]:
     """Judge every candidate of a training run; write metrics, curves and figures to ``output``.
 
     Parameters
@@ -176,61 +191,104 @@ def run_ladder(params: EvaluateParams, predictions: Path, output: Path) -> dict[
     predictions : Path
         ``train/predictions.parquet`` of a target; ``selection.json`` lies beside it.
     output : Path
-        Gets ``metrics.json``, and ``roc``, ``calibration`` and ``ladder`` as tables and figures
-        in ``plots/``. A target that had too little data gets the reason only.
+        Gets ``metrics.json``, ``subgroups.json`` and ``.csv``, and in ``plots/`` the tables and
+        figures ``roc``, ``calibration``, ``net_benefit`` and ``ladder``. A target that had too
+        little data gets the reason only.
+    cases : Path, optional
+        The study's cases: gives the columns that make subgroups.
     """
     (output / "plots").mkdir(parents=True, exist_ok=True)
     selection = read_json(predictions.parent / SELECTION)
     if NOT_ENOUGH_DATA in selection:
         write_json(selection, output / "metrics.json")
+        _write_subgroups([], {}, output)
         return dict(selection)
-    table = read_table(predictions)
-    names = [c for c in table.columns if c.startswith("p_")]
-    judged, risks, left_out = read_predictions(predictions, Columns(), names)
-    risks = {n.removeprefix("p_"): r for n, r in risks.items()}
-    values = resample_metrics(judged, risks, n_resamples=params.resamples, seed=params.seed)
-    models = [n for n in risks if n not in COMPARATORS]
-    against = {
-        rung: {n: differences(values[n], values[rung]) for n in models}
-        for rung in ("stratum", "baseline")
-    }
-    losses = {rung: {n: d["log_loss"] for n, d in found.items()} for rung, found in against.items()}
+    names = [c for c in read_table(predictions).columns if c.startswith("p_")]
+    read = read_predictions(predictions, Columns(), names)
+    settings = judging_settings(params)
+    found = {n.removeprefix("p_"): judge(read.judged, r, settings) for n, r in read.risks.items()}
     metrics = {
-        **_people(judged, left_out),
+        **_people(read),
         "n_without_target": selection["n_without_target"],
         "selected": selection["selected"],
         "best": selection["best"],
-        "verdict": verdict(
-            selection["selected"], losses["stratum"], losses["baseline"], judged.n_persons
-        ),
-        "candidates": {
-            n: _figures(judged, r, estimates(judged, r, values[n])) for n, r in risks.items()
-        },
-        **{f"against_{rung}": _plain(found) for rung, found in against.items()},
+        **_against(found, selection["selected"]),
+        "candidates": {n: _figures(j) for n, j in found.items()},
+        "sample_size": _sample_size(params, read.judged, predictions.parent),
     }
     add_ceiling(metrics, selection)
     write_json(metrics, output / "metrics.json")
-    _write_curves(judged, risks, metrics, output / "plots")
+    _write_curves(found, metrics, output / "plots")
+    shown = {n: found[n].risks for n in {metrics["selected"], metrics["verdict"]["shown"]}}
+    rows = with_cases(read.rows, cases)
+    reasons = usable(rows, params.subgroups)
+    columns = tuple(c for c, reason in reasons.items() if not reason)
+    records = judge_columns(params, (read.judged, dict(sorted(shown.items()))), rows, columns)
+    _write_subgroups(records, {c: r for c, r in reasons.items() if r}, output)
     return metrics
+
+
+def _against(found: dict[str, Judgement], selected: str) -> dict[str, Any]:
+    """Compare every candidate with the rungs it has to beat, and say what that shows."""
+    models = [n for n in found if n not in COMPARATORS]
+    against = {
+        rung: {n: differences(found[n].metrics, found[rung].metrics) for n in models}
+        for rung in ("stratum", "baseline")
+    }
+    losses = {rung: {n: d["log_loss"] for n, d in pairs.items()} for rung, pairs in against.items()}
+    n_persons = found[selected].judged.n_persons
+    return {
+        "verdict": verdict(selected, losses["stratum"], losses["baseline"], n_persons),
+        **{f"against_{rung}": _plain(pairs) for rung, pairs in against.items()},
+    }
 
 
 def _plain(found: dict[str, dict[str, Estimate]]) -> dict[str, Any]:
     return {n: {k: e.to_dict() for k, e in d.items()} for n, d in found.items()}
 
 
-def _write_curves(
-    judged: Judged, risks: dict[str, Matrix], metrics: dict[str, Any], output: Path
-) -> None:
+def _sample_size(params: EvaluateParams, judged: Judged, train: Path) -> dict[str, Any]:
+    """Compare persons and events with what the logistic rung's parameters ask for."""
+    scorer = train / "candidates" / SIZED / "scorer.json"
+    if not scorer.exists():
+        return {"sentence": f"No verdict on the sample size: there is no '{SIZED}' candidate."}
+    parameters = len(read_json(scorer)["coefficients"])
+    part, _ = next(judged.repeats())
+    events = judged.prevalence * len(judged.person)
+    at_hand = Available(
+        judged.n_persons, len(judged.person), events, outcome_icc(part.y, part.person)
+    )
+    try:
+        return sample_size_verdict(at_hand, parameters, params.anticipated_c_statistic)
+    except ValueError as error:
+        raise ConfigError(f"evaluate, anticipated_c_statistic: {error}") from None
+
+
+def _write_subgroups(records: list[dict[str, Any]], left_out: dict[str, str], output: Path) -> None:
+    write_json({"groups": records, "columns_left_out": left_out}, output / "subgroups.json")
+    write_table(flat_table(records), output / "subgroups.csv")
+
+
+def _write_curves(found: dict[str, Judgement], metrics: dict[str, Any], output: Path) -> None:
     write_table(ladder_table(metrics), output / "ladder.csv")
-    curves = roc_curves(judged.y, risks)
+    ladder_figure(ladder_table(metrics), output / "ladder.png")
+    selected = metrics["selected"]
+    judgement = found[selected]
+    curves = roc_curves(judgement.judged, {n: j.risks for n, j in found.items()})
     write_table(curves, output / "roc.csv")
     roc_figure(curves, output / "roc.png")
-    selected = metrics["selected"]
-    write_table(
-        calibration_figure(judged.y, risks[selected], output / "calibration.png"),
-        output / "calibration.csv",
-    )
-    ladder_figure(ladder_table(metrics), output / "ladder.png")
+    calibration = pd.DataFrame(judgement.curve_rows())
+    write_table(calibration, output / "calibration.csv")
+    calibration_figure(calibration, judgement.risks, output / "calibration.png")
+    rows = [
+        pd.DataFrame(j.net_benefit_rows()).assign(candidate=n)
+        for n, j in found.items()
+        if j.settings.thresholds
+    ]
+    if rows:
+        benefit = pd.concat(rows, ignore_index=True)
+        write_table(benefit, output / "net_benefit.csv")
+        decision_figure(benefit, output / "net_benefit.png")
 
 
 def ladder_table(metrics: dict[str, Any]) -> pd.DataFrame:

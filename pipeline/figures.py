@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import roc_curve
 
+from models.judged import Judged
 from pipeline.io import atomic_path
 
 Vector = npt.NDArray[np.float64]
@@ -34,11 +35,14 @@ def new_figure() -> None:
     plt.figure()
 
 
-def roc_curves(y: Vector, risks: dict[str, Matrix]) -> pd.DataFrame:
+def roc_curves(judged: Judged, risks: dict[str, Matrix]) -> pd.DataFrame:
     """Return each candidate's ROC curve, the mean over repeats on a grid of 101 points."""
     parts = []
     for name, per_repeat in risks.items():
-        curves = [roc_curve(y, r, drop_intermediate=False)[:2] for r in per_repeat]
+        curves = [
+            roc_curve(part.y, risk[rows], drop_intermediate=False)[:2]
+            for (part, rows), risk in zip(judged.repeats(), per_repeat, strict=True)
+        ]
         sensitivity = np.mean([np.interp(GRID, fpr, tpr) for fpr, tpr in curves], axis=0)
         parts.append(
             pd.DataFrame(
@@ -59,23 +63,30 @@ def roc_figure(curves: pd.DataFrame, path: Path) -> None:
     save(figure, path)
 
 
-def calibration_figure(y: Vector, per_repeat: Matrix, path: Path) -> pd.DataFrame:
-    """Draw predicted against observed risk in tenths of the predictions; return the table.
+def calibration_figure(curve: pd.DataFrame, risks: Matrix, path: Path) -> None:
+    """Draw the smooth calibration curve with its interval, and how the risks are spread.
 
-    The grouped points are a picture, not a test; slope and intercept are the figures to quote.
+    Parameters
+    ----------
+    curve : DataFrame with ``predicted``, ``observed``, ``lower``, ``upper``
+    risks : ndarray of shape (n_repeats, n_rows), NaN = not judged
     """
-    risk, outcome = per_repeat.ravel(), np.tile(y, len(per_repeat))
-    group = pd.qcut(pd.Series(risk).rank(method="first"), min(10, len(risk)), labels=False)
-    table = (
-        pd.DataFrame({"group": group, "predicted": risk, "observed": outcome})
-        .groupby("group", sort=True)
-        .agg(predicted=("predicted", "mean"), observed=("observed", "mean"), n=("observed", "size"))
-        .reset_index()
-    )
     figure, axes = plt.subplots(figsize=(4.5, 4.5))
     axes.plot([0, 1], [0, 1], color="0.6", lw=0.8, ls="--")
-    axes.plot(table["predicted"], table["observed"], "o-", lw=1.2, ms=4)
-    top = float(min(1.0, 1.1 * table[["predicted", "observed"]].to_numpy().max()))
+    axes.fill_between(curve["predicted"], curve["lower"], curve["upper"], color="0.85")
+    axes.plot(curve["predicted"], curve["observed"], lw=1.5)
+    known = risks[np.isfinite(risks)]
+    shown = curve[["predicted", "observed", "upper"]].to_numpy()
+    top = float(min(1.0, 1.1 * np.nanmax(shown))) or 1.0
+    counts, edges = np.histogram(known, bins=50, range=(0, top))
+    axes.bar(
+        edges[:-1],
+        0.15 * top * counts / max(1, counts.max()),
+        np.diff(edges),
+        align="edge",
+        color="0.5",
+        lw=0,
+    )
     axes.set(
         xlabel="predicted risk",
         ylabel="observed share",
@@ -84,7 +95,30 @@ def calibration_figure(y: Vector, per_repeat: Matrix, path: Path) -> pd.DataFram
         ylim=(0, top),
     )
     save(figure, path)
-    return table
+
+
+def decision_figure(benefit: pd.DataFrame, path: Path) -> None:
+    """Draw every candidate's net benefit over the thresholds, with acting on all and on nobody.
+
+    Parameters
+    ----------
+    benefit : DataFrame with ``candidate``, ``threshold``, ``model``, ``treat_all``
+    """
+    figure, axes = plt.subplots(figsize=(5.5, 4))
+    for name, rows in benefit.groupby("candidate", sort=False):
+        axes.plot(rows["threshold"], rows["model"], label=str(name), lw=1.5)
+    everybody = benefit.drop_duplicates("threshold")
+    axes.plot(everybody["threshold"], everybody["treat_all"], color="0.4", ls=":", label="all")
+    axes.axhline(0, color="0.6", lw=0.8, ls="--", label="nobody")
+    top = float(max(0.05, 1.1 * benefit[["model", "treat_all"]].to_numpy().max()))
+    axes.set(
+        xlabel="threshold risk",
+        ylabel="net benefit per person",
+        title="Decision curve, out of fold",
+        ylim=(-0.3 * top, top),
+    )
+    axes.legend(frameon=False, fontsize=8)
+    save(figure, path)
 
 
 def ladder_figure(ladder: pd.DataFrame, path: Path) -> None:

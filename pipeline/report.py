@@ -109,6 +109,7 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
         "AUC of every candidate": folder / "evaluate" / "plots" / "ladder.png",
         "ROC": folder / "evaluate" / "plots" / "roc.png",
         "Calibration": folder / "evaluate" / "plots" / "calibration.png",
+        "Decision curve": folder / "evaluate" / "plots" / "net_benefit.png",
         f"Contributions to the log-odds, '{shown}'": folder / "explain" / f"beeswarm_{shown}.png",
     }
     return {

@@ -71,7 +71,10 @@ def trained(study: Path) -> Path:
         folder = study / target
         train.run(SMALL.train, tables, target, folder)
         evaluate.run_ladder(
-            SMALL.evaluate, folder / "train" / "predictions.parquet", folder / "evaluate"
+            SMALL.evaluate,
+            folder / "train" / "predictions.parquet",
+            folder / "evaluate",
+            study / "cases.parquet",
         )
         explain.run(SMALL.explain, folder, tables[0], folder / "explain")
     return study

@@ -300,6 +300,7 @@ def test_an_estimate_is_plain_content():
         "upper": 0.5,
         "method": "person-cluster bootstrap, percentile, 100 of 100 resamples",
         "reason": "",
+        "reason_code": "",
     }
 
 

@@ -1,0 +1,216 @@
+"""Everything that is said of a model's predictions, from one pass over the persons' resamples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.decision import (
+    CLASSIFICATION,
+    classification,
+    interventions_avoided,
+    net_benefit,
+    threshold_of_harm_ratio,
+    thresholds_within_folds,
+)
+from models.discrimination import Interval
+from models.estimate import Estimate, Reason, with_interval
+from models.judged import Judged, Matrix, Vector
+from models.metrics import Part, auc_with_interval, estimates, metrics_of, resample
+
+GRID_POINTS = 41
+NO_REASON: Mapping[str, Reason] = {
+    "sensitivity": Reason.ONE_CLASS,
+    "specificity": Reason.ONE_CLASS,
+    "ppv": Reason.NOBODY_FLAGGED,
+    "npv": Reason.EVERYBODY_FLAGGED,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How predictions are judged.
+
+    Attributes
+    ----------
+    n_resamples, seed : int
+        Of the bootstrap over persons.
+    thresholds : tuple of float, in (0, 1)
+        At which net benefit is reported; declared before looking.
+    harm_ratio : float or None
+        Gives the threshold of the classification; None: chosen within the folds.
+    interval : {'auto', 'delong', 'clustered', 'bootstrap'}
+        Of the AUC.
+    """
+
+    n_resamples: int
+    seed: int
+    thresholds: tuple[float, ...] = ()
+    harm_ratio: float | None = None
+    interval: Interval = "auto"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One model's figures on the data (first) and on each resample of its persons.
+
+    Attributes
+    ----------
+    judged : Judged
+    risks : ndarray of shape (n_repeats, n_rows)
+    settings : Settings
+    grid : ndarray of shape (n_points,)
+        Risks at which the calibration curve is reported: those that every repeat predicted.
+    metrics : dict of str to ndarray of shape (1 + n_resamples,)
+    classified : dict of str to ndarray of shape (1 + n_resamples,)
+        Sensitivity and the like, and the ``threshold`` they rest on.
+    curve : ndarray of shape (1 + n_resamples, n_points)
+    net_benefit, treat_all : ndarray of shape (1 + n_resamples, n_thresholds)
+    """
+
+    judged: Judged
+    risks: Matrix
+    settings: Settings
+    grid: Vector
+    metrics: dict[str, Vector]
+    classified: dict[str, Vector]
+    curve: Matrix
+    net_benefit: Matrix
+    treat_all: Matrix
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Return every metric with its bootstrap interval."""
+        return estimates(self.judged, self.risks, self.metrics)
+
+    def auc(self) -> Estimate:
+        """Return the AUC with the interval that was asked for."""
+        return auc_with_interval(self.judged, self.risks, self.metrics, self.settings.interval)
+
+    def classification(self) -> dict[str, Any]:
+        """Return the threshold, where it comes from, and the figures at it."""
+        threshold = float(self.classified["threshold"][0])
+        missing = {} if np.isfinite(threshold) else dict.fromkeys(CLASSIFICATION, _no_cut(self))
+        reasons = {**NO_REASON, **missing}
+        return {
+            "threshold": threshold,
+            "threshold_from": _threshold_from(self.settings, threshold),
+            **{
+                name: with_interval(self.classified[name], reasons.get(name, Reason.NOT_COMPUTABLE))
+                for name in CLASSIFICATION
+            },
+        }
+
+    def curve_rows(self) -> list[dict[str, float]]:
+        """Return the smooth calibration curve with its pointwise 95 % interval.
+
+        A line fitted near 0 or 1 can leave them; what is reported is kept between.
+        """
+        within = np.clip(self.curve, 0.0, 1.0)
+        points = [with_interval(v, Reason.NOT_COMPUTABLE) for v in within.T]
+        return [
+            {"predicted": float(x), "observed": p.estimate, "lower": p.lower, "upper": p.upper}
+            for x, p in zip(self.grid, points, strict=True)
+        ]
+
+    def net_benefit_rows(self) -> list[dict[str, Any]]:
+        """Return net benefit at each declared threshold, against acting on all and on nobody."""
+        rows = []
+        prevalence = self.judged.prevalence
+        thresholds = np.array(self.settings.thresholds)
+        avoided = interventions_avoided(self.net_benefit[:1], self.treat_all[:1], thresholds)[0]
+        for at, threshold in enumerate(self.settings.thresholds):
+            found = with_interval(self.net_benefit[:, at], Reason.NOT_COMPUTABLE)
+            rows.append(
+                {
+                    "threshold": threshold,
+                    "model": found.estimate,
+                    "lower": found.lower,
+                    "upper": found.upper,
+                    "treat_all": float(self.treat_all[0, at]),
+                    "treat_none": 0.0,
+                    "standardised": found.estimate / prevalence if prevalence > 0 else np.nan,
+                    "interventions_avoided": float(avoided[at]),
+                    "reason": "" if prevalence > 0 else str(Reason.ONE_CLASS),
+                }
+            )
+        return rows
+
+
+def _threshold_from(settings: Settings, threshold: float) -> str:
+    if settings.harm_ratio is not None:
+        return f"harm ratio {settings.harm_ratio:g}: h / (1 + h)"
+    if np.isfinite(threshold):
+        return "largest Youden index on the other folds (the mean over rows is shown)"
+    return ""
+
+
+def _no_cut(judgement: Judgement) -> Reason:
+    one_fold = min(len(np.unique(b)) for b in judgement.judged.block) < 2
+    return Reason.NO_THRESHOLD if one_fold else Reason.ONE_CLASS
+
+
+def judge(judged: Judged, risks: Matrix, settings: Settings) -> Judgement:
+    """Judge one model's predictions.
+
+    The same settings draw the same persons for every model: differences are paired.
+
+    Parameters
+    ----------
+    judged : Judged
+    risks : ndarray of shape (n_repeats, n_rows)
+    settings : Settings
+    """
+    grid = _grid(judged, risks)
+    thresholds = np.array(settings.thresholds, dtype=np.float64)
+
+    def measure(part: Part, weights: Matrix) -> dict[str, npt.NDArray[np.float64]]:
+        drawn = part.weights(weights)
+        y, smooth = part.judged.y, part.smooth
+        fitted = smooth.smooth(y, drawn)
+        model, treat_all = net_benefit(y, part.risk, drawn, thresholds)
+        return {
+            **metrics_of(part, weights, fitted),
+            **_classify(part, drawn, settings.harm_ratio),
+            "curve": smooth.at_risks(fitted, grid),
+            "net_benefit": model,
+            "treat_all": treat_all,
+        }
+
+    values = resample(judged, risks, measure, n_resamples=settings.n_resamples, seed=settings.seed)
+    classified = {n: values.pop(n) for n in ("threshold", *CLASSIFICATION)}
+    arrays = (values.pop("curve"), values.pop("net_benefit"), values.pop("treat_all"))
+    return Judgement(judged, risks, settings, grid, values, classified, *arrays)
+
+
+def _grid(judged: Judged, risks: Matrix) -> Vector:
+    """Evenly spaced risks within the range that every repeat predicted."""
+    ranges = [
+        (risk[rows].min(), risk[rows].max())
+        for (_, rows), risk in zip(judged.repeats(), risks, strict=True)
+    ]
+    low, high = max(r[0] for r in ranges), min(r[1] for r in ranges)
+    return np.linspace(low, high, GRID_POINTS) if low < high else np.array([low])
+
+
+def _classify(part: Part, drawn: Matrix, harm_ratio: float | None) -> dict[str, Vector]:
+    if harm_ratio is None:
+        cut = thresholds_within_folds(part.judged, part.risk)
+    else:
+        cut = np.full(len(part.risk), threshold_of_harm_ratio(harm_ratio))
+    if cut is None or np.isnan(cut).any():
+        return {n: np.full(len(drawn), np.nan) for n in ("threshold", *CLASSIFICATION)}
+    found = classification(part.judged.y, part.risk >= cut, drawn)
+    return {"threshold": np.full(len(drawn), float(cut.mean())), **found}
+
+
+def net_benefit_differences(first: Judgement, second: Judgement) -> list[dict[str, Any]]:
+    """Paired difference of two models' net benefit at each declared threshold."""
+    paired = first.net_benefit - second.net_benefit
+    return [
+        {"threshold": t, **with_interval(paired[:, at], Reason.ONE_OF_TWO).to_dict()}
+        for at, t in enumerate(first.settings.thresholds)
+    ]
