@@ -1,11 +1,10 @@
 """The persons of a simulated study: who they are, how they answer, how sensitive they are.
 
-Numbers and a generator in, tables out. Every figure is in seeds/simulator.toml with its source.
+A plan in, tables out. Figures and sources: features/simulation_parameters.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +14,18 @@ import pandas as pd
 from scipy.special import betainc, betaincinv, ndtr, ndtri
 
 from features.reference import load_reference
+from features.simulation_parameters import (
+    INSTRUMENT_OF,
+    Parameters,
+    Plan,
+    condition_names,
+    root_alpha,
+    trait_correlation,
+    trial_sd,
+)
 from features.spec import Vector
 
 Codes = npt.NDArray[np.intp]
-# The latents that questionnaires measure with error: their correlations are given for the
-# observed totals (seeds/simulator.toml, correlation).
-INSTRUMENT_OF = {"pcs": "pcs", "tsk": "tsk17"}
 LATENT_GRID = np.linspace(-15.0, 15.0, 3001)
 
 
@@ -32,14 +37,14 @@ class People:
     ----------
     table : DataFrame of shape (n, any)
         Person columns of ``cases``, complete: nothing is missing yet.
-    traits : DataFrame of shape (n, n_variables), SD units within the condition
-        The latent variables of seeds/simulator.toml, ``correlation``.
+    traits : DataFrame of shape (n, n_traits), SD units within the condition
+        The latent variables, ``traits.names``.
     log_ppt : ndarray of shape (n, 2), ln kPa
         True level of the pressure pain threshold, local and remote.
     pain_nrs : ndarray of shape (n,), points of 10
         Usual clinical pain.
     condition, lab : ndarray of shape (n,), int
-        Positions in ``conditions`` and ``labs`` of seeds/simulator.toml.
+        Positions in ``cohort.share`` and ``labs``.
     """
 
     table: pd.DataFrame
@@ -50,138 +55,124 @@ class People:
     lab: Codes
 
 
-def parameters() -> dict[str, Any]:
-    """Return the content of seeds/simulator.toml."""
-    return load_reference("simulator.toml")
+@dataclass(frozen=True)
+class _Draw:
+    """What the variables of all persons are drawn from."""
+
+    plan: Plan
+    condition: Codes
+    traits: pd.DataFrame
+
+    def normal(self, step: str, *shape: int) -> Vector:
+        """Standard normal numbers of shape (n, *shape)."""
+        return self.plan.rng(step).standard_normal((len(self.condition), *shape))
+
+    def block(self, name: str) -> dict[str, Any]:
+        """Marginal distribution of one variable."""
+        block: dict[str, Any] = self.plan.parameters["marginals"][name]
+        return block
+
+    def figure(self, name: str, key: str) -> Vector:
+        """Give every person the figure of the own condition (or the one figure for all)."""
+        return by_condition(self.plan.parameters, self.block(name)[key])[self.condition]
 
 
-def marginal(name: str) -> dict[str, Any]:
-    """Return the block of one variable's marginal distribution."""
-    block: dict[str, Any] = parameters()["marginals"][name]
-    return block
+def by_condition(tree: Parameters, value: Any) -> Vector:
+    """Array over conditions of a figure given per condition, or once for all."""
+    names = condition_names(tree)
+    given = [value[c] for c in names] if isinstance(value, dict) else [value] * len(names)
+    return np.array(given, dtype=np.float64)
 
 
-def trait_correlation() -> Vector:
-    """Correlation matrix of the latent traits, in the order of ``correlation.variables``.
-
-    Correlations of PCS and TSK are divided by the root of alpha, so that the totals, which
-    measure the latent with error, correlate as published.
-    """
-    block = parameters()["correlation"]
-    names = block["variables"]
-    matrix = np.eye(len(names))
-    for group in block["block"]:
-        for first, second, r in group["pairs"]:
-            i, j = names.index(first), names.index(second)
-            matrix[i, j] = matrix[j, i] = r / (_root_alpha(first) * _root_alpha(second))
-    return matrix
-
-
-def _root_alpha(trait: str) -> float:
-    if trait not in INSTRUMENT_OF:
-        return 1.0
-    return float(np.sqrt(parameters()["items"][INSTRUMENT_OF[trait]]["alpha"]))
-
-
-def draw_people(n_participants: int, rng: np.random.Generator) -> People:
-    """Draw persons: condition, laboratory, traits and what they show.
-
-    Parameters
-    ----------
-    n_participants : int, >= 1
-    rng : Generator
-
-    Returns
-    -------
-    People
-    """
-    settings = parameters()
-    condition = rng.choice(
-        len(settings["conditions"]), size=n_participants, p=settings["cohort"]["share"]
-    )
-    lab = rng.integers(len(settings["labs"]), size=n_participants)
-    names = settings["correlation"]["variables"]
-    independent = rng.standard_normal((n_participants, len(names)))
-    z = pd.DataFrame(independent @ np.linalg.cholesky(trait_correlation()).T, columns=names)
-    log_ppt = _true_levels(z["ppt"].to_numpy(), condition, rng)
+def draw_people(plan: Plan) -> People:
+    """Draw persons: condition, laboratory, traits and what they show."""
+    tree = plan.parameters
+    n = plan.n_participants
+    cumulated = np.cumsum(list(tree["cohort"]["share"].values()))
+    lot = plan.rng("condition").random(n)
+    condition = np.searchsorted(cumulated / cumulated[-1], lot, side="right")
+    lab = (plan.rng("laboratory").random(n) * len(tree["labs"])).astype(np.intp)
+    names = tree["traits"]["names"]
+    independent = plan.rng("traits").standard_normal((n, len(names)))
+    z = pd.DataFrame(independent @ np.linalg.cholesky(trait_correlation(tree)).T, columns=names)
+    draw = _Draw(plan, condition, z)
+    log_ppt = _true_levels(draw)
     columns = {
-        "condition": np.array(settings["conditions"])[condition],
-        **_body(z, condition, rng),
-        **_history(z, condition, rng),
-        **_questionnaires(z, condition, rng),
-        **_sensitivity(z, condition, log_ppt, rng),
+        "condition": np.array(condition_names(tree))[condition],
+        **_body(draw),
+        **_history(draw),
+        **_questionnaires(draw),
+        **_sensitivity(draw, log_ppt),
     }
-    pain = _pain(z["pain"].to_numpy(), condition)
-    return People(pd.DataFrame(columns), z, log_ppt, pain, condition, lab)
+    return People(pd.DataFrame(columns), z, log_ppt, _pain(draw), condition, lab)
 
 
-def _column(block: dict[str, Any], key: str, condition: Codes) -> Vector:
-    """Give every person the figure of the own condition (or the one figure for all)."""
-    values = np.asarray(block[key], dtype=np.float64)
-    return values[condition] if values.ndim else np.full(len(condition), values)
-
-
-def _normal(name: str, z: Vector, condition: Codes) -> Vector:
-    block = marginal(name)
-    values = _column(block, "mean", condition) + _column(block, "sd", condition) * z
+def _normal(draw: _Draw, name: str, z: Vector) -> Vector:
+    block = draw.block(name)
+    values = draw.figure(name, "mean") + draw.figure(name, "sd") * z
     return np.clip(values, block["low"], block["high"])
 
 
-def _truncated_normal(name: str, z: Vector, condition: Codes) -> Vector:
-    block = marginal(name)
-    mean, sd = _column(block, "mean", condition), _column(block, "sd", condition)
+def _truncated_normal(draw: _Draw, name: str, z: Vector) -> Vector:
+    block = draw.block(name)
+    mean, sd = draw.figure(name, "mean"), draw.figure(name, "sd")
     below, upto = ndtr((block["low"] - mean) / sd), ndtr((block["high"] - mean) / sd)
     values: Vector = mean + sd * ndtri(below + ndtr(z) * (upto - below))
     return values
 
 
-def _log_normal(name: str, z: Vector, condition: Codes) -> Vector:
+def _log_normal(draw: _Draw, name: str, z: Vector) -> Vector:
     """Log-normal given by mean and SD, or by median and SD of the logarithm."""
-    block = marginal(name)
+    block = draw.block(name)
     if "median" in block:
-        median, log_sd = _column(block, "median", condition), _column(block, "log_sd", condition)
+        median, log_sd = draw.figure(name, "median"), draw.figure(name, "log_sd")
     else:
-        mean = _column(block, "mean", condition)
-        log_sd = np.sqrt(np.log1p((_column(block, "sd", condition) / mean) ** 2))
+        mean = draw.figure(name, "mean")
+        log_sd = np.sqrt(np.log1p((draw.figure(name, "sd") / mean) ** 2))
         median = mean * np.exp(-(log_sd**2) / 2)
     return np.clip(median * np.exp(log_sd * z), block["low"], block["high"])
 
 
-def _beta_shape(block: dict[str, Any], condition: Codes, sd_factor: float) -> tuple[Vector, Vector]:
+def _beta_shape(draw: _Draw, name: str, sd_factor: float) -> tuple[Vector, Vector]:
+    block = draw.block(name)
     span = block["high"] - block["low"]
-    mean = (_column(block, "mean", condition) - block["low"]) / span
-    sd = _column(block, "sd", condition) * sd_factor / span
+    mean = (draw.figure(name, "mean") - block["low"]) / span
+    sd = draw.figure(name, "sd") * sd_factor / span
     weight = mean * (1 - mean) / sd**2 - 1
+    if (weight <= 0).any():
+        raise ValueError(
+            f"marginals.{name}: expected a mean inside {block['low']:g} to {block['high']:g} and "
+            "an SD that this range leaves room for, found others."
+        )
     return mean * weight, (1 - mean) * weight
 
 
-def _beta(name: str, z: Vector, condition: Codes, sd_factor: float = 1.0) -> Vector:
-    block = marginal(name)
-    a, b = _beta_shape(block, condition, sd_factor)
+def _beta(draw: _Draw, name: str, z: Vector, sd_factor: float = 1.0) -> Vector:
+    block = draw.block(name)
+    a, b = _beta_shape(draw, name, sd_factor)
     values: Vector = block["low"] + (block["high"] - block["low"]) * betaincinv(a, b, ndtr(z))
     return values
 
 
-def _pain(z: Vector, condition: Codes) -> Vector:
+def _pain(draw: _Draw) -> Vector:
     """Usual pain: the beta distribution below the cut at which exercise is not begun."""
-    block = marginal("pain_nrs")
-    a, b = _beta_shape(block, condition, 1.0)
+    block = draw.block("pain_nrs")
+    a, b = _beta_shape(draw, "pain_nrs", 1.0)
     eligible = betainc(a, b, block["cut"] / block["high"])
+    z = draw.traits["pain"].to_numpy()
     values: Vector = block["high"] * betaincinv(a, b, ndtr(z) * eligible)
     return values
 
 
-def _body(z: pd.DataFrame, condition: Codes, rng: np.random.Generator) -> dict[str, Any]:
-    female = ndtr(-z["female"].to_numpy()) < _column(marginal("female"), "share", condition)
-    block = marginal("height_cm")
-    which = np.where(female, 0, 1)
-    spread = rng.standard_normal(len(condition))
-    height = np.array(block["mean"])[which] + np.array(block["sd"])[which] * spread
-    height = np.clip(height, block["low"], block["high"]).round()
-    bmi = _log_normal("bmi_kg_m2", z["bmi"].to_numpy(), condition)
+def _body(draw: _Draw) -> dict[str, Any]:
+    female = ndtr(-draw.traits["female"].to_numpy()) < draw.figure("female", "share")
+    block = draw.block("height_cm")
+    mean, sd = (np.where(female, block[k]["female"], block[k]["male"]) for k in ("mean", "sd"))
+    height = np.clip(mean + sd * draw.normal("height"), block["low"], block["high"]).round()
+    bmi = _log_normal(draw, "bmi_kg_m2", draw.traits["bmi"].to_numpy())
     weight = (bmi * (height / 100) ** 2).round(1)
     return {
-        "age_years": _truncated_normal("age_years", z["age"].to_numpy(), condition).round(),
+        "age_years": _truncated_normal(draw, "age_years", draw.traits["age"].to_numpy()).round(),
         "sex": np.where(female, "female", "male"),
         "height_cm": height,
         "weight_kg": weight,
@@ -189,12 +180,11 @@ def _body(z: pd.DataFrame, condition: Codes, rng: np.random.Generator) -> dict[s
     }
 
 
-def _history(z: pd.DataFrame, condition: Codes, rng: np.random.Generator) -> dict[str, Any]:
-    n = len(condition)
-    duration = _log_normal("pain_duration_months", rng.standard_normal(n), condition).round()
-    in_pain = _column(marginal("pain_duration_months"), "median", condition) > 0
-    opioid = rng.random(n) < _column(marginal("opioid_use"), "share", condition)
-    activity = _log_normal("physical_activity_met_min_week", z["mvpa"].to_numpy(), condition)
+def _history(draw: _Draw) -> dict[str, Any]:
+    duration = _log_normal(draw, "pain_duration_months", draw.normal("duration")).round()
+    in_pain = draw.figure("pain_duration_months", "median") > 0
+    opioid = draw.plan.rng("opioid").random(len(in_pain)) < draw.figure("opioid_use", "share")
+    activity = _log_normal(draw, "physical_activity_met_min_week", draw.traits["mvpa"].to_numpy())
     return {
         "pain_duration_months": np.where(in_pain, duration, 0.0),
         "opioid_use": opioid.astype(np.float64),
@@ -202,57 +192,66 @@ def _history(z: pd.DataFrame, condition: Codes, rng: np.random.Generator) -> dic
     }
 
 
-def _questionnaires(z: pd.DataFrame, condition: Codes, rng: np.random.Generator) -> dict[str, Any]:
+def _questionnaires(draw: _Draw) -> dict[str, Any]:
     columns: dict[str, Any] = {}
+    tree = draw.plan.parameters
     for trait, instrument in INSTRUMENT_OF.items():
         # Items add noise to the true total: alpha is the share of variance that is true.
-        true_total = _beta(
-            f"{instrument}_total", z[trait].to_numpy(), condition, _root_alpha(trait)
-        )
-        answers = draw_answers(instrument, true_total, rng)
-        columns |= {f"{instrument}_{i}": a for i, a in enumerate(answers.T, start=1)}
-    for name in ("hads_anxiety", "hads_depression"):
-        loading = marginal(name)["loading"]
-        own = np.sqrt(1 - loading**2) * rng.standard_normal(len(condition))
-        columns[name] = _beta(name, loading * z["distress"].to_numpy() + own, condition).round()
-    expected = _normal("expectancy", z["expectancy"].to_numpy(), condition)
+        z = draw.traits[trait].to_numpy()
+        true_total = _beta(draw, f"{instrument}_total", z, root_alpha(tree, trait))
+        columns |= draw_answers(draw.plan, instrument, "total", true_total)
+    halves: dict[str, Any] = {}
+    alpha = float(np.sqrt(tree["items"]["hads"]["alpha"]))
+    for scale in ("anxiety", "depression"):
+        name = f"hads_{scale}"
+        loading = draw.block(name)["loading"]
+        # The loading is that of the observed score, whose reliable part is root alpha of it.
+        loading = min(1.0, loading / alpha)
+        z = loading * draw.traits["distress"] + np.sqrt(1 - loading**2) * draw.normal(name)
+        halves |= draw_answers(draw.plan, "hads", scale, _beta(draw, name, z.to_numpy(), alpha))
+    columns |= {f"hads_{i}": halves[f"hads_{i}"] for i in range(1, len(halves) + 1)}
+    expected = _normal(draw, "expectancy", draw.traits["expectancy"].to_numpy())
     columns["expectancy"] = clip_rounded(expected, -np.inf, np.inf)
     return columns
 
 
-def draw_answers(instrument: str, true_total: Vector, rng: np.random.Generator) -> Vector:
-    """Draw the answers of persons whose expected total is known.
+def draw_answers(plan: Plan, instrument: str, scale: str, true_score: Vector) -> dict[str, Vector]:
+    """Draw the answers of persons whose expected score is known.
 
     An answer is a latent value cut at the half points of the scale. The latent is placed so
-    that the expected total of a person is ``true_total`` whatever the floor and ceiling of the
+    that the expected score of a person is ``true_score`` whatever the floor and ceiling of the
     items.
 
     Parameters
     ----------
+    plan : Plan
     instrument : str
         A key of seeds/instruments.toml with a block in seeds/simulator.toml, ``items``.
-    true_total : ndarray of shape (n,), points, reversed items reversed
-    rng : Generator
+    scale : str
+        ``total``, or a subscale of the instrument.
+    true_score : ndarray of shape (n,), points, reversed items reversed
 
     Returns
     -------
-    ndarray of shape (n, n_items), points
+    dict of item column to ndarray of shape (n,), points
         As ticked: reversed items are not yet reversed.
     """
     form = load_reference("instruments.toml")[instrument]
     low, high = form["low"], form["high"]
-    block = parameters()["items"][instrument]
-    shift, loading = np.array(block["shift"]), np.array(block["loading"])
+    members = form["subscales"][scale] if scale != "total" else range(1, form["items"] + 1)
+    at = np.array(members) - 1
+    block = plan.parameters["items"][instrument]
+    shift, loading = np.array(block["shift"])[at], np.array(block["loading"])[at]
     place = block["centre"] + shift + loading * LATENT_GRID[:, None]
     cuts = np.arange(low, high) + 0.5
     expected = low + ndtr((place[:, :, None] - cuts) / block["noise_sd"]).sum(axis=2)
-    latent = np.interp(true_total, expected.sum(axis=1), LATENT_GRID)
+    latent = np.interp(true_score, expected.sum(axis=1), LATENT_GRID)
     place = block["centre"] + shift + loading * latent[:, None]
-    noise = block["noise_sd"] * rng.standard_normal(place.shape)
-    answers: Vector = clip_rounded(place + noise, low, high)
-    turned = [item - 1 for item in form["reversed"]]
+    noise = plan.rng(f"answers {instrument} {scale}").standard_normal(place.shape)
+    answers: Vector = clip_rounded(place + block["noise_sd"] * noise, low, high)
+    turned = np.isin(at + 1, form["reversed"])
     answers[:, turned] = low + high - answers[:, turned]
-    return answers
+    return {f"{instrument}_{i + 1}": a for i, a in zip(at, answers.T, strict=True)}
 
 
 def clip_rounded(values: Vector, low: float, high: float) -> Vector:
@@ -260,78 +259,50 @@ def clip_rounded(values: Vector, low: float, high: float) -> Vector:
     return np.clip(np.rint(values), low, high) + 0.0
 
 
-def _true_levels(z_remote: Vector, condition: Codes, rng: np.random.Generator) -> Vector:
-    r = marginal("log_ppt_local")["correlation_with_remote"]
-    z_local = r * z_remote + np.sqrt(1 - r**2) * rng.standard_normal(len(condition))
-    bounds = parameters()["response"]
-    levels = []
-    for name, z in (("log_ppt_local", z_local), ("log_ppt_remote", z_remote)):
-        block = marginal(name)
-        mean = np.log(_column(block, "geometric_mean_kpa", condition))
-        levels.append(mean + _column(block, "log_sd", condition) * z)
+def _true_levels(draw: _Draw) -> Vector:
+    z_remote = draw.traits["ppt"].to_numpy()
+    r = draw.block("log_ppt_local")["correlation_with_remote"]
+    z_local = r * z_remote + np.sqrt(1 - r**2) * draw.normal("local level")
+    bounds = draw.plan.parameters["response"]
+    levels = [
+        np.log(draw.figure(name, "geometric_mean_kpa")) + draw.figure(name, "log_sd") * z
+        for name, z in (("log_ppt_local", z_local), ("log_ppt_remote", z_remote))
+    ]
     ends = np.log([bounds["level_low_kpa"], bounds["level_high_kpa"]])
     clipped: Vector = np.clip(np.column_stack(levels), ends[0], ends[1])
     return clipped
 
 
-def to_device(pressure_kpa: Vector) -> Vector:
+def to_device(tree: Parameters, pressure_kpa: Vector) -> Vector:
     """Clip pressures to what the device can read, kPa."""
-    settings = parameters()["response"]
-    readable: Vector = np.clip(pressure_kpa, settings["low_kpa"], settings["high_kpa"])
+    bounds = tree["response"]
+    readable: Vector = np.clip(pressure_kpa, bounds["low_kpa"], bounds["high_kpa"])
     return readable
 
 
-def _sensitivity(
-    z: pd.DataFrame, condition: Codes, log_ppt: Vector, rng: np.random.Generator
-) -> dict[str, Any]:
+def _sensitivity(draw: _Draw, log_ppt: Vector) -> dict[str, Any]:
     """What the familiarisation day shows: its own day and its own trials, not the outcome's."""
-    n = len(condition)
-    settings = parameters()["response"]
-    day = settings["day_sd"] * rng.standard_normal((n, 1))
+    tree = draw.plan.parameters
+    day = tree["response"]["day_sd"] * draw.normal("familiarisation day", 1)
     # Blocks in columns: baseline local, baseline remote, CPM test alone (remote site).
     level = log_ppt[:, [0, 1, 1]] + day
-    factor = sigma_factor(condition)[:, None]
-    noise = factor * settings["trial_sd"] / np.sqrt(settings["trials"])
-    blocks = to_device(np.exp(level + noise * rng.standard_normal((n, 3)))).round()
-    inhibition = _normal("cpm_percent", z["cpm"].to_numpy(), condition) / 100
-    rise = _normal("ts_difference_nrs", z["tsp"].to_numpy(), condition)
-    first = _beta("ts_first_nrs", rng.standard_normal(n), condition)
+    noise = sigma_factor(tree, draw.condition)[:, None] * trial_sd(tree)
+    noise = noise / np.sqrt(tree["response"]["trials"]) * draw.normal("familiarisation trials", 3)
+    blocks = to_device(tree, np.exp(level + noise)).round()
+    inhibition = _normal(draw, "cpm_percent", draw.traits["cpm"].to_numpy()) / 100
+    rise = _normal(draw, "ts_difference_nrs", draw.traits["tsp"].to_numpy())
+    first = _beta(draw, "ts_first_nrs", draw.normal("summation"))
     first = np.clip(first, np.maximum(0, -rise), np.minimum(10, 10 - rise)).round(1)
     return {
         "ppt_baseline_local_kpa": blocks[:, 0],
         "ppt_baseline_remote_kpa": blocks[:, 1],
         "cpm_ppt_unconditioned_kpa": blocks[:, 2],
-        "cpm_ppt_conditioned_kpa": to_device(blocks[:, 2] * (1 + inhibition)).round(),
+        "cpm_ppt_conditioned_kpa": to_device(tree, blocks[:, 2] * (1 + inhibition)).round(),
         "ts_first_nrs": first,
         "ts_last_nrs": np.clip(first + rise, 0, 10).round(1),
     }
 
 
-def sigma_factor(condition: Codes) -> Vector:
+def sigma_factor(tree: Parameters, condition: Codes) -> Vector:
     """Factor on the spread of responses and of noise, unitless; 1 but for some conditions."""
-    settings = parameters()
-    factors = settings["response"]["sigma_factor"]
-    return np.array([factors.get(name, 1.0) for name in settings["conditions"]])[condition]
-
-
-def punch_holes(
-    table: pd.DataFrame, groups: Sequence[Sequence[str]], rng: np.random.Generator
-) -> pd.DataFrame:
-    """Blank values completely at random, at the rate of seeds/simulator.toml.
-
-    Parameters
-    ----------
-    table : DataFrame of shape (n_rows, any)
-    groups : columns that are blanked together
-    rng : Generator
-
-    Returns
-    -------
-    DataFrame, a copy
-    """
-    rate = parameters()["missing"]["rate"]
-    blank = rng.random((len(table), len(groups))) < rate
-    holed = {
-        name: table[name].mask(blank[:, i]) for i, group in enumerate(groups) for name in group
-    }
-    return table.assign(**holed)
+    return by_condition(tree, tree["response"]["sigma_factor"])[condition]

@@ -1,8 +1,8 @@
-"""The bouts of a simulated study and how persons truly respond to them, noise apart.
+"""The visits of a simulated study and how persons truly respond, noise apart.
 
-    response = mean(condition, exercise, site) + laboratory + sigma * (sum of beta * z + u)
+response = mean(condition, exercise, site) + laboratory + sigma * (sum of beta * z + u)
 
-Figures and sources are in seeds/simulator.toml.
+Figures and sources: features/simulation_parameters.py.
 """
 
 from __future__ import annotations
@@ -10,149 +10,181 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import expit, logit
 
 from features.exercise import INTENSITY_CLASSES, intensity_class
-from features.simulated_people import (
-    Codes,
-    People,
-    parameters,
-    sigma_factor,
+from features.simulated_people import Codes, People, by_condition, sigma_factor
+from features.simulation_parameters import (
+    Parameters,
+    Plan,
+    coefficients,
+    condition_names,
+    person_variance,
     trait_correlation,
 )
 from features.spec import Vector
 
+# Two exercises, and a third visit that repeats the first one of them.
+VISITS = 3
+
 
 @dataclass(frozen=True)
-class Bouts:
-    """Exercise of the two bouts, shape (n, 2), and the visit of all three, shape (n, 3)."""
+class Visits:
+    """What each person does when.
+
+    Parameters
+    ----------
+    exercise : ndarray of shape (n, 3), int
+        Position in ``exercise`` of the parameters; the third is the first one again.
+    order : ndarray of shape (n, 3), int
+        1, 2 (by lot) and 3.
+    attended : ndarray of shape (n, 3), bool
+        Only a share of people comes a third time.
+    programme : ndarray of shape (n,), bool
+        Trains the first exercise afterwards, at home.
+    """
 
     exercise: Codes
-    period: Codes
+    order: Codes
+    attended: npt.NDArray[np.bool_]
+    programme: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Responses:
-    """True responses; axes are person, exercise bout, site."""
+    """True responses; axes are person, visit, site. See :class:`SimulatedStudy` for units."""
 
     linear: Vector  # (n,), sum of beta * z
-    log_change: Vector  # (n, 2, 2)
-    flare: Vector  # (n, 3), probability, rest first
+    stratum: Vector  # (n, 3, 2), mean of condition and exercise
+    laboratory: Vector  # (n,)
+    log_change: Vector  # (n, 3, 2), everything together
+    flare: Vector  # (n, 3), probability
+    programme: Vector  # (n, 2), log change at the end of a programme
 
 
-def person_variance(scenario: str, condition: str) -> float:
-    """Share of the variance of an observed change that the traits explain within a condition.
-
-    Parameters
-    ----------
-    scenario, condition : str
-        Names in seeds/simulator.toml.
-
-    Returns
-    -------
-    float, unitless in [0, 1]
-        R2 = beta' R beta, with R the correlation matrix of the traits.
-    """
-    beta = _coefficients(scenario, condition)
-    return float(beta @ trait_correlation() @ beta)
-
-
-def _coefficients(scenario: str, condition: str) -> Vector:
-    """Coefficients per SD of the traits within a condition, interactions included."""
-    settings = parameters()
-    own = dict(settings["scenarios"][scenario]["beta"])
-    if own:
-        for term in settings["interactions"]:
-            if term["condition"] == condition:
-                own[term["trait"]] = own.get(term["trait"], 0.0) + term["beta"]
-    return np.array([own.get(name, 0.0) for name in settings["correlation"]["variables"]])
-
-
-def draw_bouts(people: People, rng: np.random.Generator) -> Bouts:
-    """Two different exercises out of those offered to the condition; order of visits by lot."""
-    settings = parameters()
-    names = settings["conditions"]
-    offered = np.array([[c in e["conditions"] for e in settings["exercise"]] for c in names])
-    lot = rng.random((len(people.condition), offered.shape[1]))
+def draw_visits(people: People, plan: Plan) -> Visits:
+    """Two different exercises out of those offered to the condition; their order by lot."""
+    tree = plan.parameters
+    n = plan.n_participants
+    offered = np.array(
+        [[c in e["conditions"] for e in tree["exercise"].values()] for c in condition_names(tree)]
+    )
+    lot = plan.rng("exercise").random((n, offered.shape[1]))
     lot[~offered[people.condition]] = np.inf
-    period = rng.permuted(np.tile([1, 2, 3], (len(people.condition), 1)), axis=1)
-    return Bouts(np.argsort(lot, axis=1)[:, :2], period)
+    two = np.argsort(lot, axis=1, kind="stable")[:, :2]
+    first = 1 + (plan.rng("order").random(n) < 0.5)
+    repeats = plan.rng("repeat").random(n) < tree["sessions"]["repeat_share"]
+    trains = plan.rng("programme").random(n) < tree["programme"]["share"]
+    in_pain = np.array(condition_names(tree))[people.condition] != "healthy"
+    return Visits(
+        exercise=np.column_stack([two, two[:, 0]]),
+        order=np.column_stack([first, 3 - first, np.full(n, 3)]),
+        attended=np.column_stack([np.ones((n, 2), dtype=bool), repeats]),
+        programme=trains & in_pain,
+    )
 
 
-def draw_responses(
-    people: People, bouts: Bouts, scenario: str, rng: np.random.Generator
-) -> Responses:
+def draw_responses(people: People, visits: Visits, plan: Plan) -> Responses:
     """Draw what every exercise truly does to every person, and the chance of a flare.
 
     The stable part u, of variance reliability - R2, is the person's everywhere, at one site and
-    for one exercise, in the shares of seeds/simulator.toml.
+    for one exercise, in the shares of the parameters.
     """
-    settings = parameters()["response"]
-    names = parameters()["conditions"]
-    n = len(people.condition)
-    beta = np.array([_coefficients(scenario, name) for name in names])[people.condition]
-    r2 = np.array([person_variance(scenario, name) for name in names])[people.condition]
-    linear = (beta * people.traits.to_numpy()).sum(axis=1) + _old_age(people, scenario)
-    stable = (
-        np.sqrt(settings["person_share"]) * rng.standard_normal((n, 1, 1))
-        + np.sqrt(settings["site_share"]) * rng.standard_normal((n, 1, 2))
-        + np.sqrt(settings["exercise_share"]) * rng.standard_normal((n, 2, 1))
+    tree = plan.parameters
+    names = condition_names(tree)
+    beta = np.array([coefficients(tree, plan.scenario, c) for c in names])[people.condition]
+    r2 = np.array([person_variance(tree, plan.scenario, c) for c in names])[people.condition]
+    linear = (beta * people.traits.to_numpy()).sum(axis=1) + _old_age(people, plan)
+    unobserved = np.sqrt(np.maximum(tree["response"]["reliability"] - r2, 0.0))
+    own = linear[:, None, None] + unobserved[:, None, None] * _stable(plan)
+    own = own[:, [0, 1, 0], :]  # the third visit repeats the first exercise
+    of_labs = plan.rng("laboratories").standard_normal(len(tree["labs"]))
+    laboratory = (tree["response"]["laboratory_sd"] * of_labs)[people.lab]
+    scale = (tree["response"]["sigma"] * sigma_factor(tree, people.condition))[:, None, None]
+    stratum = _mean_response(people, visits, tree)
+    return Responses(
+        linear=linear,
+        stratum=stratum,
+        laboratory=laboratory,
+        log_change=stratum + laboratory[:, None, None] + scale * own,
+        flare=_flare_probability(people, visits, plan, own[:, :, 0]),
+        programme=_programme(own[:, 0, :], plan),
     )
-    own = linear[:, None, None] + np.sqrt(settings["reliability"] - r2)[:, None, None] * stable
-    laboratory = settings["laboratory_sd"] * rng.standard_normal(len(parameters()["labs"]))
-    scale = settings["sigma"] * sigma_factor(people.condition)
-    log_change = _mean_response(people, bouts) + scale[:, None, None] * own
-    flare = _flare_probability(people, bouts, scenario, own[:, :, 0])
-    return Responses(linear, log_change + laboratory[people.lab][:, None, None], flare)
 
 
-def _old_age(people: People, scenario: str) -> Vector:
-    settings = parameters()
-    rule = settings["old_age"]
+def _stable(plan: Plan) -> Vector:
+    """Unobserved stable part of shape (n, 2 exercises, 2 sites), SD 1."""
+    shares = plan.parameters["response"]
+    n = plan.n_participants
+
+    def part(name: str, *shape: int) -> Vector:
+        drawn = plan.rng(f"stable {name}").standard_normal((n, *shape))
+        scaled: Vector = np.sqrt(shares[f"{name}_share"]) * drawn
+        return scaled
+
+    return part("person", 1, 1) + part("site", 1, 2) + part("exercise", 2, 1)
+
+
+def _programme(own: Vector, plan: Plan) -> Vector:
+    """Log change at the end of a programme: partly what a bout does to the person."""
+    settings, sigma = plan.parameters["programme"], plan.parameters["response"]["sigma"]
+    mean = np.array([settings["mean"]["local"], settings["mean"]["remote"]])
+    shared = settings["shared_with_bout"]
+    new = plan.rng("programme response").standard_normal(own.shape)
+    change: Vector = mean + shared * sigma * own + np.sqrt(1 - shared**2) * settings["sd"] * new
+    return change
+
+
+def _old_age(people: People, plan: Plan) -> Vector:
+    rule = plan.parameters["old_age"]
     old = (people.table["condition"] == rule["condition"]) & (
         people.table["age_years"] >= rule["from_years"]
     )
-    active = bool(settings["scenarios"][scenario]["beta"])
+    active = any(plan.parameters["scenarios"][plan.scenario]["beta"].values())
     return np.where(old & active, rule["beta"], 0.0)
 
 
-def _mean_response(people: People, bouts: Bouts) -> Vector:
-    """Mean of the stratum, shape (n, 2, 2), log units."""
-    exercises = parameters()["exercise"]
-    young = np.array([e["mean"] for e in exercises], dtype=np.float64)
-    old = np.array([e.get("mean_old", e["mean"]) for e in exercises], dtype=np.float64)
+def _mean_response(people: People, visits: Visits, tree: Parameters) -> Vector:
+    """Mean of the stratum, shape (n, 3, 2), log units."""
+    exercises = list(tree["exercise"].values())
+    young, old = (
+        np.array([[e.get(k, e["mean"])[s] for s in ("local", "remote")] for e in exercises])
+        for k in ("mean", "mean_old")
+    )
     # Published below 50 and from 60 years; a straight line between.
     share = np.clip((people.table["age_years"].to_numpy() - 50) / 10, 0, 1)[:, None, None]
-    mean: Vector = (1 - share) * young[bouts.exercise] + share * old[bouts.exercise]
+    mean: Vector = (1 - share) * young[visits.exercise] + share * old[visits.exercise]
     return mean
 
 
-def _flare_probability(people: People, bouts: Bouts, scenario: str, own_local: Vector) -> Vector:
-    """Probability of a flare after rest and after each exercise, shape (n, 3)."""
-    settings, flare = parameters(), parameters()["flare"]
-    weight = settings["scenarios"][scenario]["flare_weight"]
-    names = settings["correlation"]["variables"]
-    traits = weight * np.array([flare["traits"].get(name, 0.0) for name in names])
-    response = weight * flare["response"] / np.sqrt(settings["response"]["reliability"])
+def _flare_probability(people: People, visits: Visits, plan: Plan, own_local: Vector) -> Vector:
+    """Probability of a flare after each exercise, shape (n, 3)."""
+    tree, flare = plan.parameters, plan.parameters["flare"]
+    weight = tree["scenarios"][plan.scenario]["flare_weight"]
+    traits = weight * np.array([flare["traits"].get(name, 0.0) for name in tree["traits"]["names"]])
+    response = weight * flare["response"] / np.sqrt(tree["response"]["reliability"])
     person = (people.traits.to_numpy() @ traits)[:, None] + response * own_local
     # Person effects pull the mean probability towards one half; MacKay's approximation of a
     # normal through a logistic gives the intercept at which it is the rate.
-    spread = _flare_spread(scenario, traits, response)[people.condition]
-    base = logit(np.array(flare["rate"]))[people.condition] * np.sqrt(1 + np.pi * spread / 8)
-    relative = np.array([e["relative"] for e in settings["exercise"]])
+    spread = _flare_spread(plan, traits, response)[people.condition]
+    rate = by_condition(tree, flare["rate"])[people.condition]
+    base = logit(rate) * np.sqrt(1 + np.pi * spread / 8)
+    relative = np.array([e["relative"] for e in tree["exercise"].values()])
     vigorous = intensity_class(relative) >= INTENSITY_CLASSES.index("vigorous")
-    painful = np.array([e["painful"] for e in settings["exercise"]])
+    painful = np.array([e["painful"] for e in tree["exercise"].values()])
     of_exercise = flare["painful_region"] * painful + flare["vigorous"] * vigorous
-    after = expit(base[:, None] + person + of_exercise[bouts.exercise])
-    return np.column_stack([np.full(len(base), flare["rest_rate"]), after])
+    probability: Vector = expit(base[:, None] + person + of_exercise[visits.exercise])
+    return probability
 
 
-def _flare_spread(scenario: str, traits: Vector, response: float) -> Vector:
+def _flare_spread(plan: Plan, traits: Vector, response: float) -> Vector:
     """Variance of the persons' part of the flare model, per condition."""
+    tree = plan.parameters
     spread = []
-    for name in parameters()["conditions"]:
-        total = traits + response * _coefficients(scenario, name)
-        explained = float(total @ trait_correlation() @ total)
-        unobserved = parameters()["response"]["reliability"] - person_variance(scenario, name)
+    for name in condition_names(tree):
+        total = traits + response * coefficients(tree, plan.scenario, name)
+        explained = float(total @ trait_correlation(tree) @ total)
+        unobserved = tree["response"]["reliability"] - person_variance(tree, plan.scenario, name)
         spread.append(explained + response**2 * unobserved)
     return np.array(spread)

@@ -27,6 +27,13 @@ OutputFile = Annotated[Path, typer.Option("--output", help="File to write.")]
 JsonOption = Annotated[
     str | None, typer.Option("--json", help="Write the result as JSON to FILE, or - for stdout.")
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="PARAMETER=VALUE of the simulator; may be repeated."),
+]
+ParametersOption = Annotated[
+    Path | None, typer.Option("--parameters", help="TOML file of simulator parameters.")
+]
 StudyFolder = Annotated[Path, typer.Argument(help="Folder with cases and measurements.")]
 
 

@@ -11,7 +11,9 @@ from pipeline.cli_app import (
     JsonOption,
     OutputFile,
     OutputFolder,
+    ParametersOption,
     ParamsOption,
+    SetOption,
     StudyFolder,
     app,
     emit,
@@ -25,14 +27,22 @@ def simulate(
     participants: Annotated[int, typer.Option(help="Number of people.")] = 300,
     scenario: Annotated[str, typer.Option(help="base, pessimistic, optimistic or null.")] = "base",
     seed: Annotated[int, typer.Option(help="Equal seeds give equal studies.")] = 1,
+    set_: SetOption = None,
+    parameters: ParametersOption = None,
 ) -> None:
     """Make a simulated study, its latent truth kept apart.
 
-    Example: eih simulate --participants 200 --scenario null --output outputs/null
+    Every parameter of seeds/simulator.toml and seeds/evidence can be overridden.
+
+    Example: eih simulate --participants 200 --scenario null --set response.reliability=0.6
+    --output outputs/null
     """
+    from pipeline.simulate import NOTE, read_overrides
     from pipeline.simulate import simulate as run
 
-    report = run(participants, scenario, seed, output)
+    overrides = read_overrides(parameters, set_ or [])
+    report = run(participants, scenario, seed, output, overrides)
+    typer.echo(NOTE)
     typer.echo(
         f"{output}: {report['participants']} persons, {report['bouts']} bouts, "
         f"{report['measurements']} measurements, scenario {scenario}, seed {seed} (simulated)"

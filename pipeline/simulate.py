@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from features.simulator import check_request, simulate_study
+from features.simulation_parameters import leaves
+from features.simulator import simulate_study
 from pipeline.errors import ConfigError
-from pipeline.io import check_table, require_valid, write_json, write_table
+from pipeline.io import check_file, check_table, require_valid, write_json, write_table
 
+NOTE = "Simulated data show what the software does, not that EIH is predictable."
 # An exercise outcome with its own rest control; the rule of the field with its stated error.
 OUTCOME = {
     "reference": "pre",
@@ -23,7 +28,50 @@ OUTCOME = {
 }
 
 
-def simulate(n_participants: int, scenario: str, seed: int, output: Path) -> dict[str, object]:
+def read_overrides(file: Path | None, settings: Sequence[str]) -> dict[str, Any]:
+    """Collect overridden parameters by dotted path; ``settings`` go over the file.
+
+    Parameters
+    ----------
+    file : Path, optional
+        TOML; tables are the branches of the tree of parameters.
+    settings : sequence of str
+        ``path=value``, the value as in TOML; what is no TOML value is a text.
+
+    Raises
+    ------
+    ConfigError
+        For a file that is no TOML, or a setting without ``=``.
+    """
+    overrides: dict[str, Any] = {}
+    if file is not None:
+        check_file(file)
+        try:
+            overrides = dict(leaves(tomllib.loads(file.read_text(encoding="utf-8"))))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file}: expected TOML ({str(error)[:120]}).") from None
+    for setting in settings:
+        path, mark, text = setting.partition("=")
+        if not mark:
+            raise ConfigError(f"--set: expected PARAMETER=VALUE, found '{setting}'.")
+        overrides[path.strip()] = _toml_value(text.strip())
+    return overrides
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def simulate(
+    n_participants: int,
+    scenario: str,
+    seed: int,
+    output: Path,
+    overrides: Mapping[str, Any] | None = None,
+) -> dict[str, object]:
     """Simulate a study and write its tables, its description and, apart, the truth.
 
     Writes ``cases.parquet``, ``measurements.parquet`` (canonical units) and ``study.json`` to
@@ -36,6 +84,8 @@ def simulate(n_participants: int, scenario: str, seed: int, output: Path) -> dic
     seed : int, >= 0
     output : Path
         A folder; made where it does not exist.
+    overrides : mapping of dotted path to value, optional
+        See :func:`features.simulation_parameters.simulation_parameters`.
 
     Returns
     -------
@@ -45,20 +95,20 @@ def simulate(n_participants: int, scenario: str, seed: int, output: Path) -> dic
     Raises
     ------
     ConfigError
-        For an unknown scenario, or an impossible number or seed.
+        For an unknown scenario or parameter, or impossible values.
     TableError
         Where the folder cannot be written.
     """
     try:
-        check_request(n_participants, scenario, seed)
+        study = simulate_study(n_participants, scenario, seed, overrides)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    study = simulate_study(n_participants, scenario, seed)
     for kind, table in (("cases", study.cases), ("measurements", study.measurements)):
         path = output / f"{kind}.parquet"
         write_table(require_valid(check_table(table, kind), path), path)
     write_table(study.truth, output / "truth" / "truth.parquet")
-    write_json({"study": _description(scenario, seed), "outcome": OUTCOME}, output / "study.json")
+    card = {"study": _description(scenario, seed, overrides or {}), "outcome": OUTCOME}
+    write_json(card, output / "study.json")
     return {
         "participants": n_participants,
         "bouts": len(study.cases),
@@ -68,13 +118,14 @@ def simulate(n_participants: int, scenario: str, seed: int, output: Path) -> dic
     }
 
 
-def _description(scenario: str, seed: int) -> dict[str, object]:
+def _description(scenario: str, seed: int, overrides: Mapping[str, Any]) -> dict[str, object]:
     return {
         "name": "simulated",
         "title": f"Simulated study, scenario {scenario}",
         "simulated": True,
         "scenario": scenario,
         "seed": seed,
+        "overrides": dict(overrides),
         "citation": "",
-        "note": "Simulated data show what the software does, not that EIH is predictable.",
+        "note": NOTE,
     }
