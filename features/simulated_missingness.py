@@ -85,11 +85,13 @@ def leave_early(flared: Mask, plan: Plan) -> Mask:
     """Say who leaves before the readings after a bout; more often those whose pain flared."""
     rule = plan.parameters["missing"]["not_at_random"]
     chance = np.where(flared, rule["with_flare"], rule["without_flare"])
-    return plan.rng("leave early").random(flared.shape) < chance
+    leaves: Mask = plan.rng("leave early").random(flared.shape) < chance
+    return leaves
 
 
 def drop_out(flared: Mask, plan: Plan) -> Mask:
     """Say whose programme ends without a measurement; more often after a flare at the bout."""
     rule = plan.parameters["programme"]
     chance = np.where(flared, rule["dropout_flare"], rule["dropout"])
-    return plan.rng("drop out").random(flared.shape) < chance
+    drops: Mask = plan.rng("drop out").random(flared.shape) < chance
+    return drops

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.optimize import root
 from scipy.special import betainc, betaincinv, ndtr, ndtri
+from scipy.stats import truncnorm
 
 from features.reference import load_reference
 from features.simulation_parameters import (
@@ -114,11 +116,33 @@ def _normal(draw: _Draw, name: str, z: Vector) -> Vector:
 
 
 def _truncated_normal(draw: _Draw, name: str, z: Vector) -> Vector:
+    """Normal cut at its bounds; the published mean and SD are those of what is left."""
     block = draw.block(name)
-    mean, sd = draw.figure(name, "mean"), draw.figure(name, "sd")
+    low, high = block["low"], block["high"]
+    given = np.column_stack([draw.figure(name, "mean"), draw.figure(name, "sd")])
+    kinds, kind = np.unique(given, axis=0, return_inverse=True)
+    parents = np.array([_before_the_cut(mean, sd, low, high) for mean, sd in kinds])
+    mean, sd = parents[kind.ravel()].T
     below, upto = ndtr((block["low"] - mean) / sd), ndtr((block["high"] - mean) / sd)
     values: Vector = mean + sd * ndtri(below + ndtr(z) * (upto - below))
     return values
+
+
+def _before_the_cut(mean: float, sd: float, low: float, high: float) -> Vector:
+    """Mean and SD of the normal that has ``mean`` and ``sd`` once it is cut at its bounds."""
+
+    def miss(parent: Vector) -> list[float]:
+        centre, spread = parent[0], np.exp(parent[1])
+        cut = truncnorm((low - centre) / spread, (high - centre) / spread, centre, spread)
+        return [float(cut.mean()) - mean, float(cut.std()) - sd]
+
+    found = root(miss, [mean, np.log(sd)])
+    if not found.success:
+        raise ValueError(
+            f"expected a mean and SD that a normal between {low:g} and {high:g} can have, found "
+            f"{mean:g} and {sd:g}."
+        )
+    return np.array([found.x[0], np.exp(found.x[1])])
 
 
 def _log_normal(draw: _Draw, name: str, z: Vector) -> Vector:

@@ -110,9 +110,7 @@ def _draw_pain(people: People, responses: Responses, plan: Plan) -> tuple[Vector
     again = 0.3 * plan.rng("pain before").standard_normal(chance.shape)
     pre = clip_rounded(today + again, 0, 8)
     calm = _choice(plan, "calm pain", (*chance.shape, 2), flare["step"]) - 1
-    rise = 2 + (
-        plan.rng("flare size").random((*chance.shape, 2)) < flare["extra_rise"]
-    ).sum(axis=3)
+    rise = 2 + (plan.rng("flare size").random((*chance.shape, 2)) < flare["extra_rise"]).sum(axis=3)
     moment = _choice(plan, "flare moment", chance.shape, flare["moments"])
     flared = plan.rng("flare").random(chance.shape) < chance
     flares_at = np.stack([moment != 1, moment != 0], axis=3) & flared[..., None]

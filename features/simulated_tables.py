@@ -54,7 +54,8 @@ class Rows:
     @property
     def is_programme(self) -> npt.NDArray[np.bool_]:
         """Whether the row is a programme."""
-        return self.session == len(SESSIONS) - 1
+        trained: npt.NDArray[np.bool_] = self.session == len(SESSIONS) - 1
+        return trained
 
 
 def session_rows(visits: Visits) -> Rows:
@@ -90,7 +91,9 @@ def cases_table(
     when = pd.DataFrame({"period": period, "visit_id": visit})
     when["visit_id"] = "visit_" + when["visit_id"].astype(str)
     exercise = _exercise_columns(people, visits, plan.parameters, rows)
-    return pd.concat([key_columns(rows), when, of_rows, now.rename("pain_now_nrs"), exercise], axis=1)
+    return pd.concat(
+        [key_columns(rows), when, of_rows, now.rename("pain_now_nrs"), exercise], axis=1
+    )
 
 
 def _pain_now(readings: Readings, rows: Rows, plan: Plan) -> pd.Series:
@@ -113,9 +116,7 @@ def _persons(people: People, pain_reported: Vector, plan: Plan) -> pd.DataFrame:
     return persons
 
 
-def _exercise_columns(
-    people: People, visits: Visits, tree: Parameters, rows: Rows
-) -> pd.DataFrame:
+def _exercise_columns(people: People, visits: Visits, tree: Parameters, rows: Rows) -> pd.DataFrame:
     """What is planned; rest is the last entry; the metric of aerobic intensity is the lab's."""
     rest = {"modality": "rest", "painful": 0, "duration_min": tree["sessions"]["rest_min"]}
     exercises: list[dict[str, Any]] = [*tree["exercise"].values(), rest]
@@ -204,7 +205,7 @@ def _pressure_rows(
             "unit": np.array(units)[lab[row]],
         }
     )
-    return table[~(late & _left(readings, rows)[row])]
+    return table.loc[~(late & _left(readings, rows)[row])]
 
 
 def _pain_rows(readings: Readings, tree: Parameters, rows: Rows) -> pd.DataFrame:
@@ -227,7 +228,7 @@ def _pain_rows(readings: Readings, tree: Parameters, rows: Rows) -> pd.DataFrame
         }
     )
     late = (time > 0) & _left(readings, rows)[row]
-    return table[~(late | ((time == 2) & trained))]
+    return table.loc[~(late | ((time == 2) & trained))]
 
 
 def truth_table(responses: Responses, tree: Parameters, rows: Rows) -> pd.DataFrame:
