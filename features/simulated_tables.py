@@ -205,7 +205,8 @@ def _pressure_rows(
             "unit": np.array(units)[lab[row]],
         }
     )
-    return table.loc[~(late & _left(readings, rows)[row])]
+    kept: pd.DataFrame = table[~(late & _left(readings, rows)[row])]
+    return kept
 
 
 def _pain_rows(readings: Readings, tree: Parameters, rows: Rows) -> pd.DataFrame:
@@ -228,7 +229,8 @@ def _pain_rows(readings: Readings, tree: Parameters, rows: Rows) -> pd.DataFrame
         }
     )
     late = (time > 0) & _left(readings, rows)[row]
-    return table.loc[~(late | ((time == 2) & trained))]
+    kept: pd.DataFrame = table[~(late | ((time == 2) & trained))]
+    return kept
 
 
 def truth_table(responses: Responses, tree: Parameters, rows: Rows) -> pd.DataFrame:
