@@ -5,6 +5,7 @@ The one place in ``features`` that opens a file, and only files that are part of
 
 from __future__ import annotations
 
+import csv
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -26,3 +27,19 @@ def load_reference(name: str) -> dict[str, Any]:
     13
     """
     return tomllib.loads(SEEDS.joinpath(name).read_text(encoding="utf-8"))
+
+
+@cache
+def load_evidence() -> tuple[dict[str, str], ...]:
+    """Return every row of ``seeds/evidence/*.csv`` as text by column, with its ``file``.
+
+    Examples
+    --------
+    >>> sorted(load_evidence()[0])
+    ['confidence', 'doi', 'file', 'parameter', 'source', 'value']
+    """
+    rows: list[dict[str, str]] = []
+    for path in sorted((SEEDS / "evidence").glob("*.csv")):
+        with path.open(newline="", encoding="utf-8") as handle:
+            rows += [{**row, "file": path.name} for row in csv.DictReader(handle)]
+    return tuple(rows)

@@ -9,7 +9,6 @@ overridden.
 from __future__ import annotations
 
 import copy
-import csv
 import difflib
 import zlib
 from collections.abc import Iterator, Mapping
@@ -19,27 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from features.reference import SEEDS, load_reference
+from features.reference import load_evidence, load_reference
 from features.spec import Vector
 
 Parameters = dict[str, Any]
-EVIDENCE = SEEDS / "evidence"
 # Figures that the simulated data must show; no parameters of the simulator.
 TARGETS = "target"
 # The latents that questionnaires measure with error: their correlations are given for the
 # observed totals.
 INSTRUMENT_OF = {"pcs": "pcs", "tsk": "tsk17"}
 SHARES = (("response", ("person_share", "site_share", "exercise_share")), ("cohort.share", ()))
-
-
-@cache
-def evidence_cells() -> tuple[Mapping[str, str], ...]:
-    """Every row of seeds/evidence: ``parameter, value, source, doi, confidence``, and ``file``."""
-    cells = []
-    for path in sorted(EVIDENCE.glob("*.csv")):
-        with path.open(newline="", encoding="utf-8") as handle:
-            cells += [{**row, "file": path.name} for row in csv.DictReader(handle)]
-    return tuple(cells)
 
 
 def evidence_targets() -> dict[str, float]:
@@ -53,7 +41,7 @@ def evidence_targets() -> dict[str, float]:
     mark = f"{TARGETS}."
     return {
         c["parameter"].removeprefix(mark): float(c["value"])
-        for c in evidence_cells()
+        for c in load_evidence()
         if c["parameter"].startswith(mark)
     }
 
@@ -61,7 +49,7 @@ def evidence_targets() -> dict[str, float]:
 @cache
 def _published() -> Parameters:
     tree = copy.deepcopy(load_reference("simulator.toml"))
-    for cell in evidence_cells():
+    for cell in load_evidence():
         *branch, leaf = cell["parameter"].split(".")
         if branch[0] != TARGETS:
             node = tree

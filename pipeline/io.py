@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -357,6 +358,21 @@ def _without_nan(content: Any) -> Any:
     if isinstance(content, float) and content - content != 0:  # NaN and infinities
         return None
     return content
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file that a user wrote.
+
+    Raises
+    ------
+    ConfigError
+        Where it is no TOML.
+    """
+    check_file(path)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise ConfigError(f"{path}: expected TOML ({_short(error)}).") from None
 
 
 def read_json(path: Path) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from features.simulation_parameters import leaves
 from features.simulator import simulate_study
 from pipeline.errors import ConfigError
-from pipeline.io import check_file, check_table, require_valid, write_json, write_table
+from pipeline.io import check_table, read_toml, require_valid, write_json, write_table
 
 NOTE = "Simulated data show what the software does, not that EIH is predictable."
 # An exercise outcome with its own rest control; the rule of the field with its stated error.
@@ -45,11 +45,7 @@ def read_overrides(file: Path | None, settings: Sequence[str]) -> dict[str, Any]
     """
     overrides: dict[str, Any] = {}
     if file is not None:
-        check_file(file)
-        try:
-            overrides = dict(leaves(tomllib.loads(file.read_text(encoding="utf-8"))))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file}: expected TOML ({str(error)[:120]}).") from None
+        overrides = dict(leaves(read_toml(file)))
     for setting in settings:
         path, mark, text = setting.partition("=")
         if not mark:

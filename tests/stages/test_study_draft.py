@@ -25,7 +25,7 @@ def simulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated")
     simulate(20, "base", 5, folder)
     cases, readings = read_cases(folder), read_measurements(folder)
-    ppt = readings[readings["measure"] == "ppt"]
+    ppt = readings[(readings["measure"] == "ppt") & (readings["session_id"] != "programme")]
     cases = cases[cases["session_id"].isin(ppt["session_id"])]
     wide = ppt.assign(
         name="PPT."

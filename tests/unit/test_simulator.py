@@ -10,11 +10,11 @@ import pytest
 from features.build import build_features
 from features.columns import KEYS
 from features.contract import check_cases, check_measurements
+from features.reference import load_evidence
 from features.simulated_people import draw_answers
 from features.simulated_tables import STUDY_ID
 from features.simulation_parameters import (
     condition_names,
-    evidence_cells,
     occasion_sd,
     person_variance,
     simulation_parameters,
@@ -380,7 +380,7 @@ def test_correlations_can_be_true_together():
 
 
 def test_every_cell_of_the_evidence_names_source_and_confidence():
-    cells = evidence_cells()
+    cells = load_evidence()
 
     assert len(cells) > 300
     assert len({c["parameter"] for c in cells}) == len(cells)
