@@ -45,14 +45,18 @@ def imported_files(module: str) -> set[str]:
 
 def reference_data(files: set[str]) -> set[str]:
     """Every file of seeds/ that one of these modules loads by name."""
-    calls = (
-        node
+    calls = [
+        (getattr(node.func, "id", ""), node.args)
         for path in files
         for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "load_reference"
-    )
-    names = (c.args[0].value for c in calls if isinstance(c.args[0], ast.Constant))
-    return {f"seeds/{name}" for name in names}
+        if isinstance(node, ast.Call)
+    ]
+    named = {
+        f"seeds/{arguments[0].value}"
+        for name, arguments in calls
+        if name == "load_reference" and isinstance(arguments[0], ast.Constant)
+    }
+    return named | {"seeds/evidence" for name, _ in calls if name == "load_evidence"}
 
 
 def needed_files(stage: str) -> set[str]:
@@ -68,7 +72,7 @@ def declared_dependencies(stage: str) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_depends_on_exactly_the_code_it_runs(stage: str) -> None:
-    declared = {d for d in declared_dependencies(stage) if d.endswith((".py", ".toml"))}
+    declared = {d for d in declared_dependencies(stage) if d.endswith((".py", ".toml", "evidence"))}
 
     assert declared == needed_files(stage), "run 'make fix'"
 
@@ -95,7 +99,9 @@ def with_imports(graph: str) -> str:
 
 def _stage_with_imports(text: str) -> str:
     needed = needed_files(text.strip().split(":")[0])
-    code = re.compile(rf"      - (?:(?:{'|'.join(PACKAGES)})/\S+\.py|seeds/\S+\.toml)\n")
+    code = re.compile(
+        rf"      - (?:(?:{'|'.join(PACKAGES)})/\S+\.py|seeds/(?:\S+\.toml|evidence))\n"
+    )
     kept = code.sub("", text)
     at = kept.index("    deps:\n") + len("    deps:\n")
     while kept.startswith("      - ", at):
