@@ -108,7 +108,8 @@ def _quadratic(rho: Vector, sums: _Sums) -> tuple[Vector, Vector, Vector]:
     row_variance = 1 + sums.size * ratio
     precision = sums.size / row_variance
     information = (precision * sums.rows).sum(axis=1)
-    mean = (precision * sums.means).sum(axis=1) / information
+    with np.errstate(invalid="ignore"):  # a resample without a single value has no mean
+        mean = (precision * sums.means).sum(axis=1) / information
     spread = sums.squares - 2 * mean[:, None] * sums.means + mean[:, None] ** 2 * sums.rows
     total = sums.within.sum(axis=1) + (precision * spread).sum(axis=1)
     return total, row_variance, information

@@ -11,7 +11,9 @@ from pipeline.cli_app import (
     JsonOption,
     OutputFile,
     OutputFolder,
+    ParametersOption,
     ParamsOption,
+    SetOption,
     StudyFolder,
     app,
     emit,
@@ -237,3 +239,42 @@ def results(output: OutputFile, params: ParamsOption = None) -> None:
     from pipeline.summary import results as run
 
     run(load(params), output)
+
+
+@app.command()
+def rehearse(
+    output: OutputFolder,
+    scenario: Annotated[str, typer.Option(help="base, pessimistic, optimistic or null.")] = "base",
+    participants: Annotated[str, typer.Option(help="Persons; several joined by commas.")] = "100",
+    runs: Annotated[int, typer.Option(min=1, help="Studies of each design.")] = 200,
+    target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")] = "response",
+    population: Annotated[int, typer.Option(min=100, help="Persons the truth rests on.")] = 3000,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    set_: SetOption = None,
+    parameters: ParametersOption = None,
+    track: Annotated[bool, typer.Option(help="Log the table to MLflow.")] = True,
+    params: ParamsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Run the whole pipeline on many simulated studies: bias, coverage, false finds, power.
+
+    A run that was stopped goes on where it was.
+
+    Example: eih rehearse --scenario null --participants 100,200 --runs 200 --output outputs/plan
+    """
+    from pipeline.progress import counting
+    from pipeline.rehearse import Design, as_markdown, run, sizes
+    from pipeline.simulate import read_overrides
+
+    loaded = load(params)
+    overrides = read_overrides(parameters, set_ or [])
+    designs = [Design(scenario, n, target, overrides, population) for n in sizes(participants)]
+    with counting("rehearse", "studies", runs * len(designs)) as progress:
+        content = run(designs, loaded, output, runs, jobs, progress)
+    if track:
+        from pipeline.tracking import log_rehearsal
+
+        log_rehearsal((loaded.register.tracking_uri, loaded.register.experiment), content, output)
+    emit(content, json)
+    if json != "-":
+        typer.echo(as_markdown(content))

@@ -360,6 +360,27 @@ def _without_nan(content: Any) -> Any:
     return content
 
 
+def append_line(content: Any, path: Path) -> None:
+    """Append one line of JSON; a last line that a killed program cut short goes first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(_without_nan(content), sort_keys=True, allow_nan=False)
+    whole = path.read_bytes().rfind(b"\n") + 1 if path.exists() else 0
+    with path.open("ab") as handle:
+        handle.truncate(whole)
+        handle.write(line.encode() + b"\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def read_lines(path: Path) -> list[Any]:
+    """Read lines of JSON; none where there is no file. A last line cut short is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    # What follows the last line end was being written when the program was killed.
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file that a user wrote.
 

@@ -22,6 +22,7 @@ from pipeline import mlflow_model
 from pipeline.artefacts import stack_versions
 
 ALIAS = "candidate"
+SUFFIXES = {"estimate": "", "lower": "_lower", "upper": "_upper"}
 CODE = ("features", "models", "pipeline", "seeds")
 ROOT = Path(__file__).resolve().parent.parent
 # What a process needs to load a bundle and predict: no tracking, plotting or pipeline tools.
@@ -105,6 +106,27 @@ def log_study_target(
                 mlflow.log_artifacts(str(bundle), "bundle")
         version = _log_model(*model)
     return Logged(run.info.run_id, model[0], version)
+
+
+def log_rehearsal(store: tuple[str, str], content: Mapping[str, Any], folder: Path) -> None:
+    """Log one run per rehearsed design: the design, its rates, and the folder of results."""
+    _open_experiment(*store)
+    for found in content["designs"]:
+        design = found["design"]
+        rates = {f"promoted{s}": found["promoted"][k] for k, s in SUFFIXES.items()}
+        for name, figures in found["auc"].items():
+            rates |= {f"auc_{name}_{k}": figures[k] for k in ("bias", "mean_true") if k in figures}
+        name = f"rehearsal-{design['scenario']}-{design['participants']}"
+        with mlflow.start_run(run_name=name):
+            known = {k: float(v) for k, v in rates.items() if v is not None and v == v}
+            record = RunRecord(
+                name=name,
+                params={**design, "n_runs": found["n_runs"]},
+                metrics=known,
+                tags={"note": content["note"]},
+                folders=(folder,),
+            )
+            _log(record)
 
 
 def _open_experiment(uri: str, experiment: str) -> None:
