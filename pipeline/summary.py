@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from features.reference import SEEDS
+from models.errors import NotEnoughDataError
 from pipeline import evaluate, featurize, label, study, train
 from pipeline.config import Params
 from pipeline.errors import ConfigError
@@ -53,7 +54,8 @@ def results(params: Params, output: Path) -> None:
     """Run the demo and every real study at hand, and write one Markdown table.
 
     Every study goes through the functions of the stages, with the settings of ``params``; only
-    the study and its endpoint differ. A study whose files are absent is named as such.
+    the study and its endpoint differ. A study whose files are absent is named as such, and one
+    without an outcome of exercise with its reason.
     """
     names = ["demo", *sorted(p.stem for p in (SEEDS / "studies").glob("*.toml"))]
     rows = [COLUMNS, ("---",) * len(COLUMNS)]
@@ -72,7 +74,11 @@ def _study_rows(params: Params, name: str) -> Iterator[tuple[str, ...]]:
         sys.stderr.write(f"{error}\n")
         yield _row(name, verdict="files not at hand")
         return
-    label.run(params.label, folder, folder / "outcomes.parquet")
+    try:
+        label.run(params.label, folder, folder / "outcomes.parquet")
+    except NotEnoughDataError as error:
+        yield _row(name, verdict=str(error).removeprefix(f"{folder}: ").split(". ")[0] + ".")
+        return
     featurize.run(params.featurize, folder, folder / "features.parquet")
     for endpoint in read_design(folder).endpoints:
         for target in params.targets:
