@@ -103,7 +103,8 @@ def _target_row(params: Params, folder: Path, endpoint: str, target: str) -> tup
         folder.name,
         endpoint,
         target,
-        *(str(metrics[n]) for n in ("n_participants", "n", "n_events")),
+        # Labels are those of the folds: the number of events is a mean over repeats.
+        *(f"{metrics[n]:.4g}" for n in ("n_participants", "n", "n_events")),
         _figures(metrics["candidates"]["logistic"]["auc"], ".2f"),
         _figures(metrics["candidates"]["stratum"]["auc"], ".2f"),
         _ceiling(metrics["ceiling"]),
