@@ -36,6 +36,15 @@ WHY_632 = (
 )
 
 
+WHY_OVERFIT = (
+    "most of the apparent discrimination is gone on persons who were not drawn: the model "
+    "reproduces rows it has seen, and two thirds of the original persons are in every resample, "
+    "so that the plain optimism bootstrap corrects too little"
+)
+# A relative overfitting from which the original persons are no longer new to a resample's model.
+MOSTLY_LOST = 0.5
+
+
 @dataclass(frozen=True)
 class Corrected:
     """One metric, apparent and corrected.
@@ -212,8 +221,18 @@ def plus_632(apparent: float, out_of_bag: float, no_information: float) -> float
     return float((1 - weight) * apparent + weight * (apparent + gap))
 
 
+def relative_overfitting(corrected: Corrected, no_information: float) -> float:
+    """Share of the apparent skill that is gone on persons who were not drawn, within 0 and 1."""
+    room = no_information - corrected.apparent
+    gap = corrected.out_of_bag - corrected.apparent
+    return float(np.clip(gap / room, 0, 1)) if np.isfinite(gap) and room != 0 else float("nan")
+
+
 def headline(chosen: str, corrected: dict[str, Corrected]) -> dict[str, Any]:
     """Say which correction is to be quoted for a candidate, and why.
+
+    Harrell's, but for trees and for procedures that have lost most of their apparent AUC on
+    persons who were not drawn (more columns than persons): both can reproduce rows.
 
     Parameters
     ----------
@@ -224,14 +243,17 @@ def headline(chosen: str, corrected: dict[str, Corrected]) -> dict[str, Any]:
 
     Returns
     -------
-    dict with ``method``, ``why``, and ``auc``, ``brier``, ``log_loss``
+    dict with ``method``, ``why``, ``relative_overfitting``, and ``auc``, ``brier``, ``log_loss``
     """
     trees = chosen == "xgboost"
+    lost = relative_overfitting(corrected["auc"], 0.5)
+    seen = trees or lost > MOSTLY_LOST
     return {
-        "method": ".632+" if trees else "Harrell optimism",
-        "why": WHY_632 if trees else WHY_HARRELL,
+        "method": ".632+" if seen else "Harrell optimism",
+        "why": WHY_632 if trees else WHY_OVERFIT if seen else WHY_HARRELL,
+        "relative_overfitting": lost,
         **{
-            name: corrected[name].plus_632 if trees else corrected[name].corrected
+            name: corrected[name].plus_632 if seen else corrected[name].corrected
             for name in ("auc", "brier", "log_loss")
         },
     }

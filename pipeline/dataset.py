@@ -20,7 +20,12 @@ from features.questionnaires import single_form_twins
 from features.spec import LEARNT_ROLES
 from models.classifiers import FeatureRoles
 from models.errors import NotEnoughDataError
-from models.leakage import check_declared, check_known_at, check_no_outcome_copy
+from models.leakage import (
+    check_declared,
+    check_known_at,
+    check_no_duplicated_persons,
+    check_no_outcome_copy,
+)
 from pipeline.ceiling import reliability_record
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import read_table
@@ -74,7 +79,7 @@ def load_dataset(
     ------
     LeakageError
         For a feature no builder declares, one known after ``decision_time``, one that carries
-        an outcome, or one made of the trials that the change refers to.
+        an outcome, a person under two names, or one made of the trials that the change refers to.
     NotEnoughDataError
         Without two classes of the target.
     """
@@ -101,6 +106,8 @@ def load_dataset(
             f"{int(np.nansum(y))} events in {int(np.isfinite(y).sum())} rows."
         )
     persons = known.groupby(["study_id", "participant_id"], sort=True).ngroup()
+    measured = known[[*names, *(c for c in ("change",) if c in known.columns)]]
+    check_no_duplicated_persons(measured, persons.to_numpy())
     return Dataset(
         keys=known[list(KEYS)],
         X=known[names],
