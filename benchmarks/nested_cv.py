@@ -42,7 +42,7 @@ from models.validation import cross_validate
 COLUMNS = tuple(f"x{i}" for i in range(40))
 SUBSETS = (COLUMNS[:20], COLUMNS)
 PENALTIES = (0.003, 0.01, 0.03, 0.1)
-TREES = (40, 80, 120, 160)
+TREES = (25, 50, 75, 100)
 
 
 def make_study(n: int = 300) -> tuple[pd.DataFrame, np.ndarray]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import xgboost
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
@@ -53,20 +54,34 @@ def make_xgboost(
 def xgboost_risks(settings: Sequence[Settings], train: Learning, X: pd.DataFrame) -> Matrix:
     """Risks under every setting; settings that differ in ``n_estimators`` only share one fit.
 
-    The first n trees of a longer fit are the trees of a fit of n.
+    The first n trees of a longer fit are the trees of a fit of n. All fits share one matrix of
+    binned values, and go round the estimator, which would check and bin them each time.
     """
     risks = np.empty((len(settings), len(X)))
+    binned: dict[tuple[str, ...], tuple[xgboost.QuantileDMatrix, Matrix]] = {}
     for members in _groups(settings):
-        most = max(settings[i]["n_estimators"] for i in members)
-        pipeline = make_xgboost(**{**settings[members[0]], "n_estimators": most})
-        extra = {} if train.weights is None else {"model__sample_weight": train.weights}
-        pipeline.fit(train.X, train.y.astype(int), **extra)
-        booster = pipeline.named_steps["model"].get_booster()
-        values = pipeline.named_steps["select"].transform(X)
+        columns = tuple(settings[members[0]]["columns"])
+        if columns not in binned:
+            binned[columns] = (_bin(train, columns), _values(X, columns))
+        data, values = binned[columns]
+        model = make_xgboost(**settings[members[0]]).named_steps["model"]
+        booster = xgboost.Booster(model.get_xgb_params(), [data])
+        for tree in range(max(settings[i]["n_estimators"] for i in members)):
+            booster.update(data, tree)
         for i in members:
             n_trees = settings[i]["n_estimators"]
             risks[i] = booster.inplace_predict(values, iteration_range=(0, n_trees))
     return risks
+
+
+def _bin(train: Learning, columns: tuple[str, ...]) -> xgboost.QuantileDMatrix:
+    return xgboost.QuantileDMatrix(
+        _values(train.X, columns), train.y, weight=train.weights, max_bin=MAX_BINS, nthread=1
+    )
+
+
+def _values(X: pd.DataFrame, columns: tuple[str, ...]) -> Matrix:
+    return X[list(columns)].to_numpy(dtype=np.float64)
 
 
 def _groups(settings: Sequence[Settings]) -> list[list[int]]:
