@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import TableError
+from pipeline.progress import SECONDS_BETWEEN_LINES
 
 KEY, RESULT, FINGERPRINT = "key", "result", "fingerprint"
 
@@ -72,10 +73,13 @@ class LineStore:
             raise TableError(f"{self._path}: cannot be written ({error.strerror}).") from None
 
 
-def show_progress(label: str, every_s: float = 2.0) -> Callable[[int, int], None]:
-    """Return a callback that says on stderr how far a run is and about how long it still takes."""
+def show_progress(label: str, every_s: float = SECONDS_BETWEEN_LINES) -> Callable[[int, int], None]:
+    """Return a callback that says on stderr how far a run is and about how long it still takes.
+
+    A run that ends before the first line is due says nothing.
+    """
     started = time.monotonic()
-    state = {"shown": -every_s, "first": -1}
+    state = {"shown": 0.0, "first": -1}
 
     def show(done: int, total: int) -> None:
         now = time.monotonic() - started
@@ -83,7 +87,7 @@ def show_progress(label: str, every_s: float = 2.0) -> Callable[[int, int], None
             state["first"] = done
             if done:
                 sys.stderr.write(f"{label}: {done} of {total} are there from an earlier run\n")
-        if done < total and now - state["shown"] < every_s:
+        if now - state["shown"] < every_s:
             return
         state["shown"] = now
         fresh = done - state["first"]
