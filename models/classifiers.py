@@ -6,24 +6,37 @@ Everything learnt - imputation, scaling, strata, trees - is learnt in ``fit``, i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from scipy.special import expit, ndtr
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
-from xgboost import XGBClassifier
 
-Matrix = npt.NDArray[np.float64]
-Settings = Mapping[str, Any]
+from models.boosted import make_xgboost, xgboost_risks
+from models.learning import Candidate, Learning, Matrix, Settings
+from models.penalised import RidgeLogistic, RidgeMargin, logistic_path, margin_path
+from models.standardised import SelectColumns, Standardised
+
+__all__ = [
+    "Candidate",
+    "FeatureRoles",
+    "LadderSettings",
+    "Learning",
+    "SelectColumns",
+    "StratumClassifier",
+    "make_ladder",
+    "make_logistic",
+    "make_regression",
+    "make_stratum",
+    "make_xgboost",
+]
 
 
 @dataclass(frozen=True)
@@ -33,41 +46,6 @@ class FeatureRoles:
     stratum: tuple[str, ...]
     baseline: tuple[str, ...]
     predictors: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One rung of the ladder.
-
-    ``make(**settings)`` returns an unfitted estimator; ``grid`` lists the settings tried, the
-    simplest first (ties in tuning go to the earlier one). ``rung`` orders by complexity.
-    """
-
-    name: str
-    rung: int
-    make: Callable[..., Any]
-    grid: tuple[Settings, ...]
-
-
-class SelectColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Keep named columns of a frame, as an array in the given order.
-
-    Parameters
-    ----------
-    columns : sequence of str
-    """
-
-    def __init__(self, columns: Sequence[str]) -> None:
-        self.columns = columns
-
-    def fit(self, X: pd.DataFrame, y: object = None) -> Self:
-        """Remember how many columns came in."""
-        self.n_features_in_ = X.shape[1]
-        return self
-
-    def transform(self, X: pd.DataFrame) -> Matrix:
-        """Return the columns as an array of shape (n_rows, n_columns)."""
-        return X[list(self.columns)].to_numpy(dtype=np.float64)
 
 
 class StratumClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -89,19 +67,18 @@ class StratumClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.prior_strength = prior_strength
 
     def fit(
-        self, X: pd.DataFrame, y: npt.NDArray[Any], sample_weight: npt.NDArray[Any] | None = None
+        self, X: pd.DataFrame, y: npt.NDArray[Any], sample_weight: Matrix | None = None
     ) -> Self:
         """Learn the rates from 0/1 outcomes, each row counting as often as its weight says."""
         self.classes_ = np.array([0, 1])
-        weight = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight, float)
-        events = np.asarray(y, float) * weight
-        self.rate_ = float(events.sum() / weight.sum())
-        table = pd.DataFrame(
-            {"key": stratum_keys(X, self.columns), "events": events, "weight": weight}
-        )
-        cells = table.groupby("key", sort=True)[["events", "weight"]].sum()
+        weight = np.ones(len(X)) if sample_weight is None else sample_weight
+        self.rate_ = float(np.average(y, weights=weight))
+        events = weight * np.asarray(y, float)
+        keys = stratum_keys(X, self.columns).to_numpy()
+        table = pd.DataFrame({"key": keys, "events": events, "n": weight})
+        cells = table.groupby("key", sort=True)[["events", "n"]].sum()
         shrunk = (cells["events"] + self.prior_strength * self.rate_) / (
-            cells["weight"] + self.prior_strength
+            cells["n"] + self.prior_strength
         )
         self.rates_ = {str(k): float(v) for k, v in shrunk.items()}
         return self
@@ -116,9 +93,9 @@ class StratumClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def stratum_keys(X: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """Name the stratum of every row: its values, in column order."""
     codes = X[list(columns)].to_numpy(dtype=np.float64)
-    # Adding 0 turns -0 into 0: the two are one value, but two names.
-    codes = np.nan_to_num(codes, nan=-1.0) + 0.0
-    unique, inverse = np.unique(codes, axis=0, return_inverse=True)
+    # Adding 0 makes a negative zero, which equals zero but is written '-0', a plain one.
+    plain = np.nan_to_num(codes, nan=-1.0) + 0.0
+    unique, inverse = np.unique(plain, axis=0, return_inverse=True)
     names = np.array(["|".join(f"{v:g}" for v in row) for row in unique], dtype=object)
     return pd.Series(names[inverse.ravel()], index=X.index)
 
@@ -138,75 +115,126 @@ def make_stratum(columns: Sequence[str], prior_strength: float) -> Pipeline:
     return Pipeline([("model", StratumClassifier(tuple(columns), prior_strength))])
 
 
-def make_logistic(columns: Sequence[str], c: float) -> Pipeline:
-    """Ridge-penalised logistic regression on median-imputed, indicator-marked, scaled columns."""
-    return Pipeline(
-        [
-            ("select", SelectColumns(tuple(columns))),
-            (
-                "impute",
-                SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-            ),
-            ("scale", StandardScaler()),
-            ("model", LogisticRegression(C=c, max_iter=2000)),
-        ]
-    )
+def make_logistic(columns: Sequence[str], c: float, spline_knots: int = 0) -> Pipeline:
+    """Ridge-penalised logistic regression on median-imputed, indicator-marked, scaled columns.
 
-
-def make_xgboost(columns: Sequence[str], max_depth: int, n_estimators: int) -> Pipeline:
-    """Shallow, slowly learning trees; missing values go down a learnt side of each split.
-
-    One thread: parallel folds are faster than parallel trees at these sizes. No row or column
-    sampling, so that a fit is a function of its data alone.
+    ``spline_knots`` of 3, 4 or 5 lets every column with enough distinct values bend.
     """
-    return Pipeline(
-        [
-            ("select", SelectColumns(tuple(columns))),
-            (
-                "model",
-                XGBClassifier(
-                    max_depth=max_depth,
-                    n_estimators=n_estimators,
-                    learning_rate=0.05,
-                    min_child_weight=5.0,
-                    reg_lambda=5.0,
-                    tree_method="hist",
-                    n_jobs=1,
-                ),
-            ),
-        ]
-    )
+    prepare = Standardised(tuple(columns), spline_knots)
+    return Pipeline([("prepare", prepare), ("model", RidgeLogistic(c))])
+
+
+def logistic_risks(settings: Sequence[Settings], train: Learning, X: pd.DataFrame) -> Matrix:
+    """Risks under every setting of :func:`make_logistic`: one preparation, one penalty path."""
+    risks = np.empty((len(settings), len(X)))
+    for members, (seen, unseen) in _prepared(settings, train, X):
+        penalties = [settings[i]["c"] for i in members]
+        slopes, intercepts = logistic_path(seen, train.y, train.weights, penalties)
+        risks[members] = expit(slopes @ unseen.T + intercepts[:, None])
+    return risks
+
+
+def make_regression(columns: Sequence[str], alpha: float, spline_knots: int = 0) -> Pipeline:
+    """Ridge regression of the change itself, turned into a probability by its residuals."""
+    prepare = Standardised(tuple(columns), spline_knots)
+    return Pipeline([("prepare", prepare), ("model", RidgeMargin(alpha))])
+
+
+def regression_risks(settings: Sequence[Settings], train: Learning, X: pd.DataFrame) -> Matrix:
+    """Risks under every setting of :func:`make_regression`: one decomposition for all penalties."""
+    risks = np.empty((len(settings), len(X)))
+    for members, (seen, unseen) in _prepared(settings, train, X):
+        alphas = [settings[i]["alpha"] for i in members]
+        found = margin_path(seen, train.target("margin"), train.weights, alphas)
+        slopes, intercepts, spreads = found
+        predicted = slopes @ unseen.T + intercepts[:, None]
+        risks[members] = ndtr(predicted / np.maximum(spreads, 1e-12)[:, None])
+    return risks
+
+
+def _prepared(
+    settings: Sequence[Settings], train: Learning, X: pd.DataFrame
+) -> list[tuple[list[int], tuple[Matrix, Matrix]]]:
+    """Prepare the rows once for all settings that share columns and knots."""
+    groups: dict[tuple[tuple[str, ...], int], list[int]] = {}
+    for i, one in enumerate(settings):
+        key = (tuple(one["columns"]), int(one.get("spline_knots", 0)))
+        groups.setdefault(key, []).append(i)
+    prepared = []
+    for (columns, knots), members in groups.items():
+        prepare = Standardised(columns, knots)
+        seen = prepare.fit_transform(train.X)
+        prepared.append((members, (seen, prepare.transform(X))))
+    return prepared
 
 
 @dataclass(frozen=True)
 class LadderSettings:
-    """The values tried for each rung's settings (params.yaml, section train)."""
+    """The values tried for each rung's settings (params.yaml, section train).
+
+    Without ``regression_alpha`` there is no rung ``regression`` (an outcome that is no cut
+    change has no margin to regress). ``monotone`` gives signs of columns for this target.
+    """
 
     stratum_prior_strength: tuple[float, ...]
     logistic_c: tuple[float, ...]
     xgboost_max_depth: tuple[int, ...]
     xgboost_n_estimators: tuple[int, ...]
+    logistic_spline_knots: tuple[int, ...] = (0,)
+    regression_alpha: tuple[float, ...] = ()
+    xgboost_calibration: Literal["none", "platt", "beta"] = "none"
+    monotone: Mapping[str, int] = field(default_factory=dict)
 
 
 def make_ladder(roles: FeatureRoles, settings: LadderSettings) -> tuple[Candidate, ...]:
-    """Return the rungs, simplest first: prevalence, stratum, baseline, logistic, xgboost.
+    """Return the rungs, simplest first.
 
-    A rung for which the study has no column (one condition and one exercise make no strata)
-    is the prevalence under that rung's name.
+    prevalence, stratum, baseline, logistic, regression (where there is a margin), xgboost. A
+    rung for which the study has no column (one condition and one exercise make no strata) is
+    the prevalence under that rung's name.
     """
     strengths = [{"prior_strength": s} for s in settings.stratum_prior_strength]
     penalties = [{"c": c} for c in settings.logistic_c]
-    trees = [
-        {"max_depth": d, "n_estimators": n}
-        for d, n in product(settings.xgboost_max_depth, settings.xgboost_n_estimators)
-    ]
-    return (
+    rungs = [
         Candidate("prevalence", 0, make_prevalence, ({},)),
         _rung("stratum", 1, make_stratum, (roles.stratum, strengths)),
-        _rung("baseline", 2, make_logistic, (roles.baseline, penalties)),
-        _rung("logistic", 3, make_logistic, (roles.predictors, penalties)),
-        _rung("xgboost", 4, make_xgboost, (roles.predictors, trees)),
-    )
+        _with(_rung("baseline", 2, make_logistic, (roles.baseline, penalties)), logistic_risks),
+        _logistic(roles, settings),
+    ]
+    if settings.regression_alpha:
+        rungs.append(_regression(roles, settings))
+    return (*rungs, _xgboost(roles, settings))
+
+
+def _logistic(roles: FeatureRoles, settings: LadderSettings) -> Candidate:
+    grid: list[Settings] = [
+        {"c": c} | ({"spline_knots": knots} if knots else {})
+        for knots, c in product(settings.logistic_spline_knots, settings.logistic_c)
+    ]
+    return _with(_rung("logistic", 3, make_logistic, (roles.predictors, grid)), logistic_risks)
+
+
+def _regression(roles: FeatureRoles, settings: LadderSettings) -> Candidate:
+    # The strongest penalty is the simplest model.
+    grid = [{"alpha": a} for a in sorted(settings.regression_alpha, reverse=True)]
+    rung = _rung("regression", 4, make_regression, (roles.predictors, grid))
+    return replace(_with(rung, regression_risks), learns="margin" if roles.predictors else "class")
+
+
+def _xgboost(roles: FeatureRoles, settings: LadderSettings) -> Candidate:
+    signs = tuple(settings.monotone.get(c, 0) for c in roles.predictors)
+    common: Settings = {"monotone": signs} if any(signs) else {}
+    trees = [
+        {"max_depth": d, "n_estimators": n, **common}
+        for d, n in product(settings.xgboost_max_depth, settings.xgboost_n_estimators)
+    ]
+    rung = _rung("xgboost", 5, make_xgboost, (roles.predictors, trees))
+    return replace(_with(rung, xgboost_risks), calibrate=settings.xgboost_calibration)
+
+
+def _with(candidate: Candidate, path: Any) -> Candidate:
+    """Give a rung its path; a rung without columns is the prevalence and needs none."""
+    return replace(candidate, path=path) if candidate.grid != ({},) else candidate
 
 
 def _rung(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,91 @@ def _is_copy(feature: np.ndarray, outcome: np.ndarray) -> bool:
     if both.sum() < 10 or np.ptp(feature) == 0 or np.ptp(outcome) == 0:
         return False
     return bool(abs(spearmanr(feature, outcome).statistic) > COPY_CORRELATION)
+
+
+def check_blind_to_outcome(
+    step: Callable[[pd.DataFrame, np.ndarray], Any], X: pd.DataFrame, y: np.ndarray, what: str
+) -> None:
+    """Raise LeakageError if something done once, before any split, looks at the outcome.
+
+    Choosing columns by their relation to all outcomes makes noise look predictive in every
+    fold. A step that gives another result when outcomes are dealt out anew has looked.
+
+    Parameters
+    ----------
+    step : callable of (X, y)
+        Returns something that compares, as a list of column names.
+    X : DataFrame of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,)
+    what : str
+        Names the step in the message.
+    """
+    found = step(X, y)
+    rng = np.random.default_rng(0)
+    if any(step(X, rng.permutation(y)) != found for _ in range(5)):
+        raise LeakageError(
+            f"{what}: expected a choice made without the outcome, found one that changes when "
+            "outcomes are shuffled. Choose inside the fold, as a step of the pipeline."
+        )
+
+
+def duplicated_persons(values: pd.DataFrame, person: np.ndarray) -> list[tuple[int, int]]:
+    """Find pairs of persons who are one person under two names.
+
+    Every row of the one has the values of a row of the other, in columns where that says
+    something: more than five distinct values. Agreement is counted by how rare the shared
+    values are; a pair counts where chance would give one in a thousand tables.
+
+    Parameters
+    ----------
+    values : DataFrame of shape (n_rows, n_columns), NaN = missing
+        Features and outcome.
+    person : ndarray of shape (n_rows,), int
+
+    Returns
+    -------
+    list of (row, row)
+        The first row of either person, as positions.
+    """
+    telling = values[[c for c in values.columns if values[c].nunique() > 5]]
+    if telling.shape[1] == 0:
+        return []
+    keys = pd.util.hash_pandas_object(telling, index=False).to_numpy()
+    rarity = _rarity(telling)
+    seen: dict[tuple[int, ...], int] = {}
+    pairs = []
+    needed = np.log(1000.0 * max(1, len(np.unique(person))) ** 2 / 2)
+    for one in np.unique(person):
+        rows = np.flatnonzero(person == one)
+        key = tuple(sorted(int(k) for k in keys[rows]))
+        first = int(rows[0])
+        if key in seen and rarity[rows].sum() > needed:
+            pairs.append((seen[key], first))
+        seen.setdefault(key, first)
+    return pairs
+
+
+def _rarity(values: pd.DataFrame) -> np.ndarray:
+    """Minus the log of the share of rows that have each row's values, summed over columns."""
+    shares = [
+        values[c].fillna(np.inf).map(values[c].fillna(np.inf).value_counts(normalize=True))
+        for c in values.columns
+    ]
+    return np.asarray(-np.log(np.column_stack(shares)).sum(axis=1))
+
+
+def check_no_duplicated_persons(values: pd.DataFrame, person: np.ndarray) -> None:
+    """Raise LeakageError where two persons have the same features and outcomes.
+
+    One person under two names falls on both sides of a split that keeps persons together.
+    """
+    pairs = duplicated_persons(values, person)
+    if pairs:
+        named = ", ".join(f"{a} and {b}" for a, b in pairs[:5])
+        raise LeakageError(
+            f"rows {named}: expected every person once, found {len(pairs)} pairs of participants "
+            "with the same features and outcomes. Give one person one participant_id."
+        )
 
 
 def check_unfitted(estimator: Any) -> None:

@@ -6,8 +6,8 @@ same probabilities as the pipeline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xgboost
-from scipy.special import expit
+from scipy.special import expit, log_ndtr, ndtr
 from sklearn.pipeline import Pipeline
 
 from models.calibration import logit
 from models.classifiers import look_up_rates, stratum_keys
+from models.recalibration import IDENTITY, Recalibrated, Recalibration, recalibrated_risk
+from models.standardised import Standardised, expand
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -86,14 +88,14 @@ class StratumScorer:
 
 
 @dataclass(frozen=True)
-class LinearScorer:
-    """Logistic regression on imputed, indicator-marked, standardised columns.
+class _Terms:
+    """Imputed, indicator-marked, splined, standardised columns and their coefficients.
 
     ``mean``, ``scale`` and ``coefficients`` have one value per column, then one per column of
-    ``indicators`` (columns whose missingness is itself a term).
+    ``indicators`` (columns whose missingness is itself a term), then one per spline term of
+    ``spline_columns``, column by column; ``spline_knots`` holds their knots one after another.
     """
 
-    kind: ClassVar[str] = "linear"
     columns: tuple[str, ...]
     fill: tuple[float, ...]
     indicators: tuple[str, ...]
@@ -101,17 +103,30 @@ class LinearScorer:
     scale: tuple[float, ...]
     coefficients: tuple[float, ...]
     intercept: float
+    spline_columns: tuple[str, ...] = ()
+    spline_knots: tuple[float, ...] = ()
 
     def _standardised(self, X: pd.DataFrame) -> Matrix:
         values = X[list(self.columns)].to_numpy(dtype=np.float64)
-        missing = np.isnan(values)
-        marked = missing[:, [self.columns.index(i) for i in self.indicators]]
-        filled = np.where(missing, np.array(self.fill), values)
-        centred = np.hstack([filled, marked]) - np.array(self.mean)
+        learnt = (np.array(self.fill), self.indicators, self._knots())
+        centred = expand(values, self.columns, learnt) - np.array(self.mean)
         return np.asarray(centred / np.array(self.scale), dtype=np.float64)
 
-    def log_odds(self, X: pd.DataFrame) -> Vector:
-        """Return the log-odds of every row, shape (n_rows,)."""
+    def _knots(self) -> dict[str, tuple[float, ...]]:
+        each = len(self.spline_knots) // max(len(self.spline_columns), 1)
+        return {
+            name: self.spline_knots[i * each : (i + 1) * each]
+            for i, name in enumerate(self.spline_columns)
+        }
+
+    def _sources(self) -> list[str]:
+        """Name the column that every term is made from."""
+        each = len(self.spline_knots) // max(len(self.spline_columns), 1) - 2
+        splined = [name for name in self.spline_columns for _ in range(each)]
+        return [*self.columns, *self.indicators, *splined]
+
+    def predictor(self, X: pd.DataFrame) -> Vector:
+        """Return the linear predictor of every row, shape (n_rows,)."""
         # Column by column: a matrix product sums in an order that depends on the number of
         # rows, and a row's prediction must not depend on its neighbours.
         z = self._standardised(X)
@@ -120,6 +135,28 @@ class LinearScorer:
             total += column * coefficient
         return total
 
+    def terms_by_column(self, X: pd.DataFrame) -> Matrix:
+        """Return what each column adds to the linear predictor, shape (n_rows, n_columns).
+
+        The terms that mark a value as missing or bend a column belong to that column.
+        """
+        terms = self._standardised(X) * np.array(self.coefficients)
+        values: Matrix = terms[:, : len(self.columns)].copy()
+        for i, name in enumerate(self._sources()[len(self.columns) :], start=len(self.columns)):
+            values[:, self.columns.index(name)] += terms[:, i]
+        return values
+
+
+@dataclass(frozen=True)
+class LinearScorer(_Terms):
+    """Logistic regression: the linear predictor is the log-odds."""
+
+    kind: ClassVar[str] = "linear"
+
+    def log_odds(self, X: pd.DataFrame) -> Vector:
+        """Return the log-odds of every row, shape (n_rows,)."""
+        return self.predictor(X)
+
     def probability(self, X: pd.DataFrame) -> Vector:
         """Return the risk of every row, shape (n_rows,)."""
         return np.asarray(expit(self.log_odds(X)), dtype=np.float64)
@@ -127,23 +164,52 @@ class LinearScorer:
     def contributions(self, X: pd.DataFrame) -> Contributions:
         """Exact SHAP values of a linear model: coefficient times distance from the mean.
 
-        The background is the training data, whose standardised means are zero; the term that
-        marks a value as missing belongs to its column.
+        The background is the training data, whose standardised means are zero.
         """
-        terms = self._standardised(X) * np.array(self.coefficients)
-        values = terms[:, : len(self.columns)].copy()
-        for i, name in enumerate(self.indicators):
-            values[:, self.columns.index(name)] += terms[:, len(self.columns) + i]
-        return Contributions(self.columns, values, self.intercept)
+        return Contributions(self.columns, self.terms_by_column(X), self.intercept)
+
+
+@dataclass(frozen=True)
+class MarginScorer(_Terms):
+    """Regression of the change: the linear predictor is the expected margin.
+
+    The risk is Phi(expected margin / spread): the share of normal residuals that leaves the
+    change beyond the threshold.
+    """
+
+    kind: ClassVar[str] = "margin"
+    spread: float = 1.0
+
+    def log_odds(self, X: pd.DataFrame) -> Vector:
+        """Return the log-odds of every row, shape (n_rows,)."""
+        return self._of_margin(self.predictor(X))
+
+    def _of_margin(self, margin: Vector) -> Vector:
+        z = margin / self.spread
+        return np.asarray(log_ndtr(z) - log_ndtr(-z))
+
+    def probability(self, X: pd.DataFrame) -> Vector:
+        """Return the risk of every row, shape (n_rows,)."""
+        return np.asarray(ndtr(self.predictor(X) / self.spread), dtype=np.float64)
+
+    def contributions(self, X: pd.DataFrame) -> Contributions:
+        """Exact on the margin scale, then stretched to the log-odds; see :func:`stretch`."""
+        on_margin = Contributions(self.columns, self.terms_by_column(X), self.intercept)
+        return stretch(on_margin, self._of_margin)
 
 
 @dataclass(frozen=True)
 class BoostedScorer:
-    """Boosted trees, as XGBoost's own binary format (UBJ)."""
+    """Boosted trees, as XGBoost's own binary format (UBJ).
+
+    ``recalibration``: intercept and slopes of the map its risks go through, see
+    :class:`models.recalibration.Recalibration`.
+    """
 
     kind: ClassVar[str] = "boosted"
     columns: tuple[str, ...]
     ubj: bytes
+    recalibration: tuple[float, ...] = (0.0, 1.0, 1.0)
 
     @cached_property
     def _booster(self) -> xgboost.Booster:
@@ -151,35 +217,66 @@ class BoostedScorer:
         booster.load_model(bytearray(self.ubj))
         return booster
 
+    @property
+    def _map(self) -> Recalibration:
+        return Recalibration(*self.recalibration)
+
     def _matrix(self, X: pd.DataFrame) -> Matrix:
         return X[list(self.columns)].to_numpy(dtype=np.float64)
 
     def probability(self, X: pd.DataFrame) -> Vector:
         """Return the risk of every row, shape (n_rows,), at XGBoost's float32 resolution."""
-        risk = self._booster.inplace_predict(self._matrix(X))
-        return np.asarray(risk, dtype=np.float64)
+        risk = np.asarray(self._booster.inplace_predict(self._matrix(X)), dtype=np.float64)
+        return risk if self._map == IDENTITY else recalibrated_risk(risk, self._map)
 
     def log_odds(self, X: pd.DataFrame) -> Vector:
         """Return the log-odds of every row, shape (n_rows,)."""
         margin = self._booster.inplace_predict(self._matrix(X), predict_type="margin")
-        return np.asarray(margin, dtype=np.float64)
+        return self._map.log_odds(np.asarray(margin, dtype=np.float64))
 
     def contributions(self, X: pd.DataFrame) -> Contributions:
-        """Exact path-dependent TreeSHAP, from XGBoost."""
+        """Exact path-dependent TreeSHAP, from XGBoost, on the scale of the recalibrated risk.
+
+        A map with one slope is a straight line on the log-odds scale: contributions are
+        multiplied by it, and stay exact. Beta calibration is not, see :func:`stretch`.
+        """
         if len(X) == 0:  # XGBoost answers an empty matrix with an array of one dimension
             return Contributions(self.columns, np.zeros((0, len(self.columns))), 0.0)
         data = xgboost.DMatrix(self._matrix(X), nthread=1)
         parts = np.asarray(self._booster.predict(data, pred_contribs=True), dtype=np.float64)
-        return Contributions(self.columns, parts[:, :-1], float(parts[0, -1]))
+        raw = Contributions(self.columns, parts[:, :-1], float(parts[0, -1]))
+        found = self._map
+        if found.up != found.down:
+            return stretch(raw, found.log_odds)
+        return Contributions(
+            raw.names, raw.values * found.up, found.intercept + found.up * raw.baseline
+        )
 
 
-Scorer = ConstantScorer | StratumScorer | LinearScorer | BoostedScorer
+def stretch(raw: Contributions, to_log_odds: Callable[[Vector], Vector]) -> Contributions:
+    """Carry contributions through a rising map to the log-odds scale.
+
+    Every contribution of a row is multiplied by the same factor: the slope of the chord of the
+    map between the baseline and the row's own value. Signs and shares stay as they are on the
+    scale where the model is additive, and the contributions add up to the log-odds exactly. On
+    the log-odds scale itself they are this rule's division, not Shapley values of the map.
+    """
+    total = raw.values.sum(axis=1)
+    start = np.full(len(total), raw.baseline)
+    # Where a row lies at the baseline the chord is the tangent; contributions are near 0 there.
+    width = np.where(np.abs(total) > 1e-6, total, 1e-6)
+    factor = (to_log_odds(start + width) - to_log_odds(start)) / width
+    baseline = float(to_log_odds(np.array([raw.baseline]))[0])
+    return Contributions(raw.names, raw.values * factor[:, None], baseline)
+
+
+Scorer = ConstantScorer | StratumScorer | LinearScorer | MarginScorer | BoostedScorer
 SCORERS: dict[str, type[Scorer]] = {
-    s.kind: s for s in (ConstantScorer, StratumScorer, LinearScorer, BoostedScorer)
+    s.kind: s for s in (ConstantScorer, StratumScorer, LinearScorer, MarginScorer, BoostedScorer)
 }
 
 
-def make_scorer(fitted: Pipeline) -> Scorer:
+def make_scorer(fitted: Pipeline | Recalibrated) -> Scorer:
     """Take out of a fitted candidate what it has learnt.
 
     Raises
@@ -187,33 +284,43 @@ def make_scorer(fitted: Pipeline) -> Scorer:
     TypeError
         For a pipeline that is no rung of the ladder.
     """
+    if isinstance(fitted, Recalibrated):
+        scorer = make_scorer(fitted.fitted)
+        if isinstance(scorer, BoostedScorer):
+            found = fitted.recalibration
+            return replace(scorer, recalibration=(found.intercept, found.up, found.down))
+        raise TypeError(f"no scorer for a recalibrated {type(scorer).__name__}")
     model = fitted.named_steps["model"]
     name = type(model).__name__
     if name == "DummyClassifier":
         return ConstantScorer(float(model.class_prior_[1]))
     if name == "StratumClassifier":
         return StratumScorer(tuple(model.columns), dict(model.rates_), model.rate_)
-    columns = tuple(fitted.named_steps["select"].columns)
-    if name == "LogisticRegression":
-        return _linear(fitted, columns)
+    if name == "RidgeLogistic":
+        return LinearScorer(**_terms(fitted.named_steps["prepare"], model.coef_[0], model))
+    if name == "RidgeMargin":
+        terms = _terms(fitted.named_steps["prepare"], model.coef_, model)
+        return MarginScorer(**terms, spread=float(model.spread_))
     if name == "XGBClassifier":
+        columns = tuple(fitted.named_steps["select"].columns)
         return BoostedScorer(columns, bytes(model.get_booster().save_raw("ubj")))
     raise TypeError(f"no scorer for {name}")
 
 
-def _linear(fitted: Pipeline, columns: tuple[str, ...]) -> LinearScorer:
-    impute, scale = fitted.named_steps["impute"], fitted.named_steps["scale"]
-    model = fitted.named_steps["model"]
-    marked = [] if impute.indicator_ is None else impute.indicator_.features_
-    return LinearScorer(
-        columns,
-        _floats(impute.statistics_),
-        tuple(columns[i] for i in marked),
-        _floats(scale.mean_),
-        _floats(scale.scale_),
-        _floats(model.coef_[0]),
-        float(model.intercept_[0]),
-    )
+def _terms(prepare: Standardised, coefficients: Vector, model: Any) -> dict[str, Any]:
+    """Return the fields of :class:`_Terms`."""
+    knots = prepare.knots_
+    return {
+        "columns": tuple(prepare.columns),
+        "fill": _floats(prepare.fill_),
+        "indicators": prepare.indicators_,
+        "mean": _floats(prepare.mean_),
+        "scale": _floats(prepare.scale_),
+        "coefficients": _floats(coefficients),
+        "intercept": float(np.ravel(model.intercept_)[0]),
+        "spline_columns": tuple(knots),
+        "spline_knots": _floats(k for at in knots.values() for k in at),
+    }
 
 
 def _floats(values: Any) -> tuple[float, ...]:

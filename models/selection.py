@@ -112,8 +112,8 @@ def verdict(
 
     Notes
     -----
-    Promotion needs both: the one-standard-error rule chose the candidate, and the paired
-    interval against ``stratum`` lies below zero.
+    Promotion needs all three: the one-standard-error rule chose the candidate, and the paired
+    intervals against ``stratum`` and against ``baseline`` both lie below zero.
     """
     shown = (
         selected
@@ -121,9 +121,14 @@ def verdict(
         else min(against_stratum, key=lambda n: np.nan_to_num(against_stratum[n].estimate, nan=9e9))
     )
     difference = against_stratum[shown]
-    promoted = shown == selected and bool(difference.upper < 0)
+    beyond = against_baseline[shown]
+    promoted = shown == selected and bool(difference.upper < 0) and bool(beyond.upper < 0)
     if promoted:
         opening = "The predictors improve on condition and exercise alone in this data set"
+    elif shown == selected and difference.upper < 0:
+        opening = (
+            "The predictors have not been shown to help beyond pain and sensitivity before the bout"
+        )
     elif difference.upper < 0:
         opening = (
             f"The predictors have not been shown to help: '{selected}' is as good within one "
@@ -134,7 +139,6 @@ def verdict(
     else:
         opening = "The predictors have not been shown to help"
     figures = _figures(shown, "condition and exercise alone", difference)
-    beyond = against_baseline[shown]
     adds = "add" if beyond.upper < 0 else "have not been shown to add"
     sentence = (
         f"{opening} ({figures}, {n_participants} persons, out of fold). They {adds} to pain and "

@@ -85,20 +85,21 @@ class SplitPlan:
         """
         for fold in self.folds:
             where = f"repeat {fold.repeat}, fold {fold.fold}"
-            _check_disjoint(persons, (fold.train, fold.test), where)
+            check_disjoint(persons, (fold.train, fold.test), where)
             for split in fold.inner:
-                _check_disjoint(persons, split, f"{where}, inner split")
+                check_disjoint(persons, split, f"{where}, inner split")
                 if not np.isin(np.concatenate(split), fold.train).all():
                     raise LeakageError(f"{where}, inner split: uses rows outside its outer train.")
         for split in self.final:
-            _check_disjoint(persons, split, "final tuning split")
+            check_disjoint(persons, split, "final tuning split")
         for repeat in range(self.n_repeats):
             tested = [f.test for f in self.folds if f.repeat == repeat]
             if not np.array_equal(np.sort(np.concatenate(tested)), np.arange(self.n_rows)):
                 raise LeakageError(f"repeat {repeat}: expected every row to be tested once.")
 
 
-def _check_disjoint(persons: npt.NDArray[Any], split: Split, where: str) -> None:
+def check_disjoint(persons: npt.NDArray[Any], split: Split, where: str) -> None:
+    """Raise LeakageError if a person has rows on both sides of a split."""
     both = np.intersect1d(persons[split[0]], persons[split[1]])
     if len(both):
         raise LeakageError(
@@ -151,6 +152,26 @@ def make_split_plan(
     plan = SplitPlan(len(y), tuple(planned), final)
     plan.audit(persons)
     return plan
+
+
+def inner_splits(
+    y: npt.NDArray[np.float64], persons: npt.NDArray[Any], n_folds: int, seed: int
+) -> tuple[Split, ...]:
+    """Split rows for tuning, by person, stratified by having an event at all.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,), 0/1, NaN = not known
+    persons : ndarray of shape (n_rows,)
+        All rows of a person fall on the same side, copies of a resample included.
+    n_folds : int
+        Fewer are made where too few persons have, or lack, an event; none below two.
+    seed : int
+    """
+    names, person = np.unique(persons, return_inverse=True)
+    has_event = np.bincount(person, weights=np.nan_to_num(y), minlength=len(names)) > 0
+    rng = np.random.default_rng(seed)
+    return _split_rows(np.arange(len(y)), person, has_event, n_folds, rng)
 
 
 def _split_rows(

@@ -209,7 +209,7 @@ def register(
     output: OutputFile,
     params: ParamsOption = None,
 ) -> None:
-    """Stage: log runs, figures and the model to MLflow, alias 'candidate'.
+    """Stage: log runs, figures and the model to MLflow, alias 'candidate' ('champion' if promoted).
 
     Example: eih register outputs/demo/response --output outputs/demo/response/registration.json
     """
@@ -219,7 +219,8 @@ def register(
     if "not_enough_data" in done:
         typer.echo(f"{target}: nothing to register, {done['not_enough_data']}")
         return
-    typer.echo(f"{done['model']} version {done['version']} @{done['alias']}, run {done['run_id']}")
+    aliases = ", ".join(f"@{a}" for a in done["aliases"])
+    typer.echo(f"{done['model']} version {done['version']} {aliases}, run {done['run_id']}")
 
 
 @app.command()

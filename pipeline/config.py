@@ -77,6 +77,14 @@ class TrainParams:
     logistic_c: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
     xgboost_max_depth: tuple[int, ...] = (1, 3)
     xgboost_n_estimators: tuple[int, ...] = (40, 120)
+    # Restricted cubic splines of the logistic rung: knots tried, 0 = straight lines (3, 4, 5).
+    logistic_spline_knots: tuple[int, ...] = (0,)
+    # Penalties of the ridge regression of the change.
+    regression_alpha: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
+    # Map of the trees' risks, learnt on tuning-split predictions.
+    xgboost_calibration: Literal["none", "platt", "beta"] = "platt"
+    # Whether trees keep to the signs in seeds/evidence_signs.toml.
+    xgboost_monotone: bool = True
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,16 @@ from features.questionnaires import single_form_twins
 from features.spec import LEARNT_ROLES
 from models.classifiers import FeatureRoles
 from models.errors import NotEnoughDataError
-from models.leakage import check_declared, check_known_at, check_no_outcome_copy
+from models.leakage import (
+    check_declared,
+    check_known_at,
+    check_no_duplicated_persons,
+    check_no_outcome_copy,
+)
 from pipeline.ceiling import reliability_record
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import read_table
-from pipeline.relabel import LabelSource, check_coupling, read_label_source
+from pipeline.relabel import DIRECTION, LabelSource, check_coupling, read_label_source
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Dataset:
     a row undecided; and the probability of a true event, NaN where there is none. ``source``
     derives the labels of a fold from its training persons; without one (``as_given`` says why)
     every fold takes ``y``.
+    ``margin`` is how far the change lies beyond the threshold of the target, in the unit of the
+    change; None for a target that is no cut of the change.
     ``reliability`` is that of the labelled change, see :mod:`pipeline.ceiling`.
     """
 
@@ -48,6 +55,7 @@ class Dataset:
     source: LabelSource | None
     as_given: str
     reliability: dict[str, Any] = field(default_factory=dict)
+    margin: npt.NDArray[np.float64] | None = None
 
     def sha256(self) -> str:
         """Hash of keys, features and target: the data a model saw."""
@@ -71,7 +79,7 @@ def load_dataset(
     ------
     LeakageError
         For a feature no builder declares, one known after ``decision_time``, one that carries
-        an outcome, or one made of the trials that the change refers to.
+        an outcome, a person under two names, or one made of the trials that the change refers to.
     NotEnoughDataError
         Without two classes of the target.
     """
@@ -98,6 +106,8 @@ def load_dataset(
             f"{int(np.nansum(y))} events in {int(np.isfinite(y).sum())} rows."
         )
     persons = known.groupby(["study_id", "participant_id"], sort=True).ngroup()
+    measured = known[[*names, *(c for c in ("change",) if c in known.columns)]]
+    check_no_duplicated_persons(measured, persons.to_numpy())
     return Dataset(
         keys=known[list(KEYS)],
         X=known[names],
@@ -109,7 +119,21 @@ def load_dataset(
         source=source,
         as_given=as_given,
         reliability=reliability_record(chosen, target),
+        margin=_margin(known, target, y, source),
     )
+
+
+def _margin(
+    known: pd.DataFrame, target: str, y: npt.NDArray[np.float64], source: LabelSource | None
+) -> npt.NDArray[np.float64] | None:
+    """Return how far the change exceeds the threshold; None where that is not what y says."""
+    if source is not None:
+        return np.asarray(source.labels(known[list(KEYS)], None, soft=False)[2])
+    if target not in DIRECTION or not {"change", "threshold"} <= set(known.columns):
+        return None
+    change = known["change"].to_numpy(dtype=np.float64)
+    margin = np.asarray(DIRECTION[target] * change - known["threshold"].to_numpy(dtype=np.float64))
+    return margin if np.array_equal((margin > 0).astype(np.float64), y) else None
 
 
 def _undecided(joined: pd.DataFrame) -> pd.Series:

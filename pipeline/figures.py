@@ -133,3 +133,54 @@ def ladder_figure(ladder: pd.DataFrame, path: Path) -> None:
     axes.set(xlabel="AUC, 95 % interval over persons", yticks=rows)
     axes.set_yticklabels(ladder["candidate"])
     save(figure, path)
+
+
+def prediction_instability_figure(original: Vector, risks: Matrix, path: Path) -> None:
+    """Draw the risks of the resamples' models against those of the original one."""
+    figure, axes = plt.subplots(figsize=(4.5, 4.5))
+    order = np.argsort(original)
+    lower, upper = np.quantile(risks, [0.025, 0.975], axis=0)
+    axes.fill_between(original[order], lower[order], upper[order], color="0.85", lw=0)
+    shown = risks[:: max(1, len(risks) // 100)]
+    axes.scatter(np.tile(original, len(shown)), shown.ravel(), s=1, color="0.4", alpha=0.2)
+    axes.plot([0, 1], [0, 1], color="tab:blue", lw=1)
+    axes.set(
+        xlabel="risk by the model",
+        ylabel="risk by models of resampled persons",
+        title="Prediction instability",
+        aspect=1,
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )
+    save(figure, path)
+
+
+def calibration_instability_figure(curves: pd.DataFrame, path: Path) -> None:
+    """Draw the calibration of the resamples' models on the original rows."""
+    figure, axes = plt.subplots(figsize=(4.5, 4.5))
+    axes.plot([0, 1], [0, 1], color="0.6", lw=0.8, ls="--")
+    axes.fill_between(
+        curves["risk"], curves["lower"], curves["upper"], color="0.85", lw=0, label="5 to 95 %"
+    )
+    axes.plot(curves["risk"], curves["median"], color="0.4", lw=1, label="median")
+    axes.plot(curves["risk"], curves["original"], color="tab:blue", lw=1.2, label="apparent")
+    axes.set(
+        xlabel="predicted risk",
+        ylabel="observed share",
+        title="Calibration instability",
+        aspect=1,
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )
+    axes.legend(frameon=False, fontsize=8)
+    save(figure, path)
+
+
+def learning_curve_figure(table: pd.DataFrame, path: Path) -> None:
+    """Draw the log loss by the number of persons learnt from."""
+    figure, axes = plt.subplots(figsize=(5.5, 3.5))
+    for name, curve in table.groupby("candidate", sort=False):
+        axes.plot(curve["n_participants"], curve["log_loss"], "o-", lw=1.2, ms=4, label=str(name))
+    axes.set(xlabel="persons learnt from", ylabel="log loss, out of fold")
+    axes.legend(frameon=False, fontsize=8)
+    save(figure, path)

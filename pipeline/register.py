@@ -13,7 +13,7 @@ from pipeline.artefacts import probe_cases, read_bundle
 from pipeline.config import RegisterParams
 from pipeline.io import read_json, write_json
 from pipeline.target_folder import NOT_ENOUGH_DATA, why_no_model
-from pipeline.tracking import ALIAS, RunRecord, log_study_target
+from pipeline.tracking import CANDIDATE, CHAMPION, RunRecord, log_study_target
 
 
 def run(params: RegisterParams, target_folder: Path, output: Path) -> dict[str, Any]:
@@ -43,10 +43,12 @@ def run(params: RegisterParams, target_folder: Path, output: Path) -> dict[str, 
         _parent_record(name, bundle, metrics, target_folder),
         candidates,
         (name, target_folder / "bundle", input_example()),
+        promoted=bool(metrics["verdict"]["promoted"]),
     )
     content = {
         "model": name,
-        "alias": ALIAS,
+        "alias": CANDIDATE,
+        "aliases": [CANDIDATE, CHAMPION] if metrics["verdict"]["promoted"] else [CANDIDATE],
         "candidate": bundle.candidate,
         "data_sha256": bundle.record["data_sha256"],
         "split_sha256": bundle.record["split_sha256"],

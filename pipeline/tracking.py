@@ -21,7 +21,8 @@ from features.columns import CASES
 from pipeline import mlflow_model
 from pipeline.artefacts import stack_versions
 
-ALIAS = "candidate"
+# Every version carries the first alias; the second goes only to one that passed the gate.
+CANDIDATE, CHAMPION = "candidate", "champion"
 SUFFIXES = {"estimate": "", "lower": "_lower", "upper": "_upper"}
 CODE = ("features", "models", "pipeline", "seeds")
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,6 +82,7 @@ def log_study_target(
     parent: RunRecord,
     candidates: list[tuple[RunRecord, Path]],
     model: tuple[str, Path, pd.DataFrame],
+    promoted: bool = False,
 ) -> Logged:
     """Log one target of one study: a run, a nested run per candidate, and the model.
 
@@ -90,11 +92,14 @@ def log_study_target(
     parent : RunRecord
     candidates : list of (RunRecord, bundle folder)
     model : (registered name, bundle folder, input example)
+    promoted : bool, default=False
+        Whether the model passed the promotion gate (:func:`models.selection.verdict`).
 
     Returns
     -------
     Logged
-        The registered version carries the alias ``candidate``.
+        The registered version carries the alias ``candidate``, and ``champion`` if promoted. A
+        version that was not promoted leaves an earlier champion where it is.
     """
     uri, experiment = store
     _open_experiment(uri, experiment)
@@ -105,6 +110,8 @@ def log_study_target(
                 _log(record)
                 mlflow.log_artifacts(str(bundle), "bundle")
         version = _log_model(*model)
+    for alias in (CANDIDATE, CHAMPION) if promoted else (CANDIDATE,):
+        mlflow.MlflowClient().set_registered_model_alias(model[0], alias, version)
     return Logged(run.info.run_id, model[0], version)
 
 
@@ -161,6 +168,4 @@ def _log_model(name: str, bundle: Path, example: pd.DataFrame) -> str:
         pip_requirements=serving_requirements(),
         registered_model_name=name,
     )
-    version = str(info.registered_model_version)
-    mlflow.MlflowClient().set_registered_model_alias(name, ALIAS, version)
-    return version
+    return str(info.registered_model_version)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.build import SPECS, contract_hash, contract_parts
+from features.evidence import evidence_signs
 from features.outcome import SOFT_LABELS
 from models.bundle import Bundle, describe_training, spec_dict
 from models.classifiers import Candidate, LadderSettings, make_ladder
@@ -20,7 +21,7 @@ from models.fold_labels import double, first_copies, judged_labels, learnable
 from models.scorers import make_scorer
 from models.selection import Selection, select_candidate
 from models.splits import SplitPlan, make_split_plan
-from models.validation import OutOfFold, cross_validate, fit_tuned
+from models.validation import Execution, OutOfFold, cross_validate, fit_tuned
 from pipeline.artefacts import (
     git_commit,
     probe_answers,
@@ -32,6 +33,7 @@ from pipeline.dataset import Dataset, block_record, feature_roles, load_dataset,
 from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
 from pipeline.relabel import FoldLabels, labels_per_fold
+from pipeline.resume import show_progress
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 
 
@@ -58,12 +60,13 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
         inner_folds=params.inner_folds,
         seed=params.seed,
     )
-    ladder = make_ladder(feature_roles(columns), ladder_settings(params))
+    ladder = make_ladder(feature_roles(columns), ladder_settings(params, data, target))
     soft = params.soft_labels and target in SOFT_LABELS
     labels = fold_labels(data, plan, soft)
     final = data.soft if soft else data.y
     usable = learnable(plan, labels.fitted, final)
-    out_of_fold = validate(X, labels, usable, ladder, params.jobs)
+    execution = Execution(params.jobs, progress=show_progress(f"train {target}"))
+    out_of_fold = validate(X, labels, usable, ladder, execution)
     judged = judged_labels(labels.judged, plan)
     selection = select_candidate(judged, data.person, risks_by_candidate(out_of_fold, plan))
     record = _record(data, plan, params)
@@ -77,13 +80,26 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
 
 
 def validate(
-    X: pd.DataFrame, labels: FoldLabels, plan: SplitPlan, ladder: Sequence[Candidate], jobs: int
+    X: pd.DataFrame,
+    labels: FoldLabels,
+    plan: SplitPlan,
+    ladder: Sequence[Candidate],
+    execution: Execution,
 ) -> OutOfFold:
     """Cross-validate on hard labels, or on soft ones where they are what is learnt from."""
+    margin = labels.margin
     if labels.fitted is labels.judged:
-        return cross_validate(X, labels.fitted, plan, ladder, jobs)
+        return cross_validate(X, labels.fitted, plan, ladder, margin=margin, execution=execution)
     rows = double(X, labels.fitted, plan)
-    found = cross_validate(rows.X, rows.y, rows.plan, ladder, jobs, weights=rows.weights)
+    found = cross_validate(
+        rows.X,
+        rows.y,
+        rows.plan,
+        ladder,
+        weights=rows.weights,
+        margin=None if margin is None else np.concatenate([margin, margin], axis=-1),
+        execution=execution,
+    )
     return replace(found, predictions=first_copies(found.predictions, len(X)))
 
 
@@ -104,7 +120,8 @@ def fold_labels(data: Dataset, plan: SplitPlan, soft: bool) -> FoldLabels:
         return labels_per_fold(data.source, data.keys, plan, soft)
     shape = (len(plan.folds), plan.n_rows)
     judged = np.broadcast_to(data.y, shape)
-    return FoldLabels(judged, np.broadcast_to(data.soft, shape) if soft else judged)
+    margin = None if data.margin is None else np.broadcast_to(data.margin, shape)
+    return FoldLabels(judged, np.broadcast_to(data.soft, shape) if soft else judged, margin)
 
 
 def run_or_record(
@@ -124,13 +141,20 @@ def run_or_record(
         return None
 
 
-def ladder_settings(params: TrainParams) -> LadderSettings:
-    """Take the ladder's grids from the parameters."""
+def ladder_settings(params: TrainParams, data: Dataset, target: str) -> LadderSettings:
+    """Take the ladder's grids from the parameters, and the signs of the target's evidence.
+
+    A target that is no cut of a continuous change has no rung ``regression``.
+    """
     return LadderSettings(
-        params.stratum_prior_strength,
-        params.logistic_c,
-        params.xgboost_max_depth,
-        params.xgboost_n_estimators,
+        stratum_prior_strength=params.stratum_prior_strength,
+        logistic_c=params.logistic_c,
+        xgboost_max_depth=params.xgboost_max_depth,
+        xgboost_n_estimators=params.xgboost_n_estimators,
+        logistic_spline_knots=params.logistic_spline_knots,
+        regression_alpha=() if data.margin is None else params.regression_alpha,
+        xgboost_calibration=params.xgboost_calibration,
+        monotone=evidence_signs(target) if params.xgboost_monotone else {},
     )
 
 
@@ -173,10 +197,17 @@ def _fit_bundle(
     if soft:
         rows = double(X, y, plan)
         fitted, tuned = fit_tuned(
-            candidate, rows.X, rows.y, np.arange(2 * len(X)), rows.plan.final, weights=rows.weights
+            candidate,
+            rows.X,
+            rows.y,
+            np.arange(2 * len(X)),
+            rows.plan.final,
+            weights=rows.weights,
+            margin=None if data.margin is None else np.tile(data.margin, 2),
         )
     else:
-        fitted, tuned = fit_tuned(candidate, X, y, np.arange(len(X)), plan.final)
+        everybody = np.arange(len(X))
+        fitted, tuned = fit_tuned(candidate, X, y, everybody, plan.final, margin=data.margin)
     settings = {k: v for k, v in candidate.grid[tuned["setting"]].items() if k != "columns"}
     specs = {s.name: s for s in SPECS}
     bundle = Bundle(

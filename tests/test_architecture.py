@@ -26,6 +26,7 @@ FILE_READERS = {
     "pipeline/artefacts.py": "bundles",
     "pipeline/config.py": "params.yaml",
     "pipeline/ingest.py": "study maps",
+    "pipeline/resume.py": "finished pieces of a run that may be killed",
     "pipeline/report.py": "figures made by an earlier stage",
 }
 

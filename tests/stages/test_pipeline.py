@@ -20,7 +20,7 @@ from pipeline.config import Params
 from pipeline.dataset import feature_roles, load_dataset, usable_columns
 from pipeline.train import ladder_settings
 
-LADDER = ["prevalence", "stratum", "baseline", "logistic", "xgboost"]
+LADDER = ["prevalence", "stratum", "baseline", "logistic", "regression", "xgboost"]
 
 
 def metrics(trained: Path, target: str = "response") -> dict[str, object]:
@@ -95,10 +95,16 @@ def test_in_process_model_and_bundle_agree(trained: Path, small: Params) -> None
         json.loads((trained / "response" / "train" / "splits.json").read_text())
     )
 
-    for candidate in make_ladder(feature_roles(columns), ladder_settings(small.train)):
+    settings = ladder_settings(small.train, data, "response")
+    for candidate in make_ladder(feature_roles(columns), settings):
         bundle = read_bundle(trained / "response" / "train" / "candidates" / candidate.name)
         fitted, _ = fit_tuned(
-            candidate, data.X[columns], data.y, np.arange(len(data.y)), plan.final
+            candidate,
+            data.X[columns],
+            data.y,
+            np.arange(len(data.y)),
+            plan.final,
+            margin=data.margin,
         )
 
         in_process = fitted.predict_proba(data.X[columns])[:, 1]

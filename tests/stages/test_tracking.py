@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def test_one_run_holds_the_candidates_as_nested_runs(store: str, trained: Path) 
         "stratum",
         "baseline",
         "logistic",
+        "regression",
         "xgboost",
     }
 
@@ -79,6 +81,38 @@ def test_registered_model_answers_raw_cases_as_the_bundle_does(store: str, train
     np.testing.assert_array_equal(answer["p_response"].dropna(), expected)
     assert answer.loc[3, "reject"] == "age_years: expected numbers in 10 to 110 years"
     assert answer["p_response"].isna().equals(answer["reject"].ne(""))
+
+
+def aliases(store: str) -> dict[str, str]:
+    """Alias to version of the small study's model."""
+    return {
+        a: str(v) for a, v in mlflow.MlflowClient(store).get_registered_model(MODEL).aliases.items()
+    }
+
+
+def judged_as(promoted: bool, trained: Path, folder: Path) -> Path:
+    """A copy of the trained target whose verdict is this one."""
+    shutil.copytree(trained / "response", folder)
+    metrics = read_json(folder / "evaluate" / "metrics.json")
+    metrics["verdict"]["promoted"] = promoted
+    write_json(metrics, folder / "evaluate" / "metrics.json")
+    return folder
+
+
+def test_only_the_gate_makes_a_champion(store: str, trained: Path, tmp_path: Path) -> None:
+    params = replace(Params().register, tracking_uri=store)
+    assert aliases(store) == {"candidate": "1"}
+
+    passed = judged_as(True, trained, tmp_path / "small" / "response")
+    done = register.run(params, passed, tmp_path / "registration.json")
+    assert done["aliases"] == ["candidate", "champion"]
+    assert aliases(store) == {"candidate": "2", "champion": "2"}
+
+    shutil.rmtree(passed)
+    failed = judged_as(False, trained, tmp_path / "small" / "response")
+    done = register.run(params, failed, tmp_path / "registration.json")
+    assert done["aliases"] == ["candidate"]
+    assert aliases(store) == {"candidate": "3", "champion": "2"}
 
 
 def test_signature_makes_everything_optional_but_the_keys_condition_and_modality() -> None:

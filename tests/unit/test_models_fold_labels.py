@@ -177,7 +177,7 @@ def test_tuning_minimises_the_expected_loss_of_soft_labels(study, plan):
         def get_params(self, deep=True):
             return {"risk": self.risk}
 
-        def fit(self, X, y, model__sample_weight=None):
+        def fit(self, X, y, sample_weight=None):
             return self
 
         def predict_proba(self, X):

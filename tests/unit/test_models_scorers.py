@@ -8,6 +8,7 @@ import pytest
 import shap
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
@@ -18,23 +19,34 @@ from models.classifiers import (
     StratumClassifier,
     make_ladder,
     make_logistic,
+    make_regression,
     make_stratum,
     make_xgboost,
 )
 from models.errors import LeakageError
 from models.explain import check_additivity, family_table, importance_table
 from models.leakage import check_unfitted
+from models.recalibration import Recalibrated, Recalibration
 from models.scorers import (
     BoostedScorer,
     ConstantScorer,
     Contributions,
     LinearScorer,
+    MarginScorer,
     StratumScorer,
     make_scorer,
 )
 
 RUNGS = ("prevalence", "stratum", "baseline", "logistic", "xgboost")
+# Rungs with options: a regression of the change, bent columns, recalibrated trees.
+VARIANTS = ("regression", "splined", "platt", "beta")
+EVERY = (*RUNGS, *VARIANTS)
+TREES = ("xgboost", "platt", "beta")
 KINDS = {
+    "regression": MarginScorer,
+    "splined": LinearScorer,
+    "platt": BoostedScorer,
+    "beta": BoostedScorer,
     "prevalence": ConstantScorer,
     "stratum": StratumScorer,
     "baseline": LinearScorer,
@@ -79,7 +91,14 @@ def ladder(depth=(2,)):
 @pytest.fixture(scope="module")
 def fitted():
     X, y = people()
-    return {name: c.make(**c.grid[-1]).fit(X, y) for name, c in ladder().items()}
+    models = {name: c.make(**c.grid[-1]).fit(X, y) for name, c in ladder().items()}
+    margin = y - 0.5 + np.random.default_rng(2).normal(0, 0.5, len(y))
+    return models | {
+        "regression": make_regression(ROLES.predictors, 30.0).fit(X, margin),
+        "splined": make_logistic(ROLES.predictors, 0.1, spline_knots=4).fit(X, y),
+        "platt": Recalibrated(models["xgboost"], Recalibration(0.3, 0.7, 0.7)),
+        "beta": Recalibrated(models["xgboost"], Recalibration(-0.2, 0.6, 1.3)),
+    }
 
 
 def strange_rows():
@@ -98,7 +117,7 @@ def strange_rows():
 # ---- what every candidate promises
 
 
-@pytest.mark.parametrize("name", RUNGS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_candidate_gives_probabilities_of_both_classes(name, fitted):
     X, _ = people(seed=1)
 
@@ -162,7 +181,7 @@ def test_the_ladder_goes_up():
     rungs = make_ladder(ROLES, LadderSettings((2.0, 8.0), (0.1, 1.0), (1, 3), (40, 120)))
 
     assert [c.name for c in rungs] == list(RUNGS)
-    assert [c.rung for c in rungs] == [0, 1, 2, 3, 4]
+    assert [c.rung for c in rungs] == [0, 1, 2, 3, 5]
     assert [len(c.grid) for c in rungs] == [1, 2, 2, 2, 2 * 2]
     assert [s["c"] for s in rungs[3].grid] == [0.1, 1.0]
     assert [(s["max_depth"], s["n_estimators"]) for s in rungs[4].grid] == [
@@ -220,7 +239,7 @@ def test_a_missing_value_is_a_stratum_of_its_own():
 # ---- scorers say what pipelines say
 
 
-@pytest.mark.parametrize("name", RUNGS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("rows", ["training", "new", "strange"])
 def test_a_scorer_gives_the_pipelines_probability(name, rows, fitted):
     table = {"training": people()[0], "new": people(3)[0], "strange": strange_rows()}[rows]
@@ -229,24 +248,24 @@ def test_a_scorer_gives_the_pipelines_probability(name, rows, fitted):
     risk = scorer.probability(table)
 
     assert isinstance(scorer, KINDS[name])
-    tolerance = 1e-9 if name == "xgboost" else 1e-12
+    tolerance = 1e-9 if name in TREES else 1e-12
     np.testing.assert_allclose(
         risk, fitted[name].predict_proba(table)[:, 1], rtol=0, atol=tolerance
     )
 
 
-@pytest.mark.parametrize("name", RUNGS)
+@pytest.mark.parametrize("name", EVERY)
 def test_log_odds_are_those_of_the_probability(name, fitted):
     scorer = make_scorer(fitted[name])
     X, _ = people(seed=3)
 
     # The trees' probability has a resolution of 6e-8 and their log-odds one of 2e-7.
     np.testing.assert_allclose(
-        scorer.log_odds(X), logit(scorer.probability(X)), atol=1e-5 if name == "xgboost" else 1e-9
+        scorer.log_odds(X), logit(scorer.probability(X)), atol=1e-5 if name in TREES else 1e-9
     )
 
 
-@pytest.mark.parametrize("name", RUNGS)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
 def test_a_row_is_predicted_alike_alone_and_among_others(name, size, fitted):
     scorer = make_scorer(fitted[name])
@@ -258,7 +277,7 @@ def test_a_row_is_predicted_alike_alone_and_among_others(name, size, fitted):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-@pytest.mark.parametrize("name", RUNGS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_prediction_depends_neither_on_the_order_of_rows_nor_of_columns(name, fitted):
     scorer = make_scorer(fitted[name])
     X, _ = people(seed=3)
@@ -269,7 +288,7 @@ def test_a_prediction_depends_neither_on_the_order_of_rows_nor_of_columns(name, 
     np.testing.assert_array_equal(shuffled, scorer.probability(X)[order])
 
 
-@pytest.mark.parametrize("name", RUNGS)
+@pytest.mark.parametrize("name", EVERY)
 def test_no_rows_in_no_rows_out(name, fitted):
     scorer = make_scorer(fitted[name])
     empty = people()[0].iloc[:0]
@@ -281,7 +300,7 @@ def test_no_rows_in_no_rows_out(name, fitted):
     assert found.values.shape == (0, len(found.names))
 
 
-@pytest.mark.parametrize("name", RUNGS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_scorer_changes_nothing_in_its_table(name, fitted):
     X = strange_rows()
     before = X.copy()
@@ -315,7 +334,60 @@ def test_a_pipeline_that_is_no_rung_has_no_scorer():
 # ---- contributions
 
 
-@pytest.mark.parametrize("name", RUNGS)
+def test_contributions_of_a_bent_column_are_summed_over_its_terms(fitted):
+    # What a column adds is a function of that column alone: rows that differ in it only differ
+    # by its contribution only, and by just that.
+    scorer = make_scorer(fitted["splined"])
+    X = people()[0].iloc[[0, 0]].reset_index(drop=True)
+    X.loc[1, "pain"] = 9.5
+
+    values = scorer.contributions(X).values
+    log_odds = scorer.log_odds(X)
+
+    changed = list(scorer.columns).index("pain")
+    moved = values[1] - values[0]
+    assert moved[changed] == pytest.approx(log_odds[1] - log_odds[0], abs=1e-12)
+    assert not np.delete(moved, changed).any()
+    assert "pain" in scorer.spline_columns
+    assert "exercise" not in scorer.spline_columns
+
+
+@pytest.mark.parametrize("name", ["regression", "beta"])
+def test_stretched_contributions_keep_sign_and_share(name, fitted):
+    # One factor a row, and a positive one: what weighs most stays what weighs most.
+    scorer = make_scorer(fitted[name])
+    X, _ = people(seed=4)
+    raw = (
+        scorer.terms_by_column(X)
+        if name == "regression"
+        else make_scorer(fitted["xgboost"]).contributions(X).values
+    )
+
+    found = scorer.contributions(X).values
+
+    shares = np.abs(raw) / np.abs(raw).sum(axis=1, keepdims=True)
+    np.testing.assert_array_equal(np.sign(found), np.sign(raw))
+    np.testing.assert_allclose(
+        np.abs(found) / np.abs(found).sum(axis=1, keepdims=True), shares, atol=1e-9
+    )
+
+
+def test_platt_scaled_contributions_are_those_of_the_trees_times_the_slope(fitted):
+    X, _ = people(seed=4)
+    raw = make_scorer(fitted["xgboost"]).contributions(X)
+
+    found = make_scorer(fitted["platt"]).contributions(X)
+
+    np.testing.assert_allclose(found.values, 0.7 * raw.values, rtol=1e-12)
+    assert found.baseline == pytest.approx(0.3 + 0.7 * raw.baseline, abs=1e-12)
+
+
+def test_a_recalibrated_model_that_is_no_tree_has_no_scorer(fitted):
+    with pytest.raises(TypeError, match="no scorer for a recalibrated LinearScorer"):
+        make_scorer(Recalibrated(fitted["logistic"], Recalibration(0.0, 2.0, 2.0)))
+
+
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("rows", ["training", "strange"])
 def test_contributions_add_up_to_the_log_odds(name, rows, fitted):
     table = people()[0] if rows == "training" else strange_rows()
@@ -329,7 +401,7 @@ def test_contributions_add_up_to_the_log_odds(name, rows, fitted):
         total,
         scorer.log_odds(table),
         rtol=1e-12,
-        atol=FLOAT32 if name == "xgboost" else 1e-9,
+        atol=FLOAT32 if name in TREES else 1e-9,
     )
     check_additivity(found, scorer.log_odds(table))
 
@@ -338,11 +410,12 @@ def test_linear_contributions_are_coefficient_times_distance_from_the_mean(fitte
     # SHAP values of a linear model with independent features have this closed form.
     X, _ = people()
     steps = fitted["logistic"].named_steps
-    filled = steps["impute"].transform(steps["select"].transform(X))
-    slope = steps["model"].coef_[0] / steps["scale"].scale_
+    impute = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    filled = impute.fit_transform(X[list(ROLES.predictors)])
+    slope = steps["model"].coef_[0] / steps["prepare"].scale_
     terms = slope * (filled - filled.mean(axis=0))
     columns = list(ROLES.predictors)
-    for position, source in enumerate(steps["impute"].indicator_.features_):
+    for position, source in enumerate(impute.indicator_.features_):
         terms[:, source] += terms[:, len(columns) + position]
 
     found = make_scorer(fitted["logistic"]).contributions(X)
@@ -443,4 +516,4 @@ def test_a_missing_column_is_an_error_not_a_guess(make):
 
 
 def test_every_candidate_is_a_pipeline(fitted):
-    assert {type(model) for model in fitted.values()} == {Pipeline}
+    assert {type(fitted[name]) for name in RUNGS} == {Pipeline}

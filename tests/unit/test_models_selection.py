@@ -157,10 +157,13 @@ def test_promoted_predictors_are_said_to_improve():
     assert said["opening"] == said["sentence"].partition(" (")[0]
 
 
-def test_predictors_may_beat_the_stratum_without_adding_to_the_baseline():
+def test_predictors_that_do_not_add_to_the_baseline_are_not_promoted():
     said = verdict("xgboost", {"xgboost": HELPS}, {"xgboost": UNSURE}, 120)
 
-    assert said["promoted"]
+    assert not said["promoted"]
+    assert said["opening"] == (
+        "The predictors have not been shown to help beyond pain and sensitivity before the bout"
+    )
     assert said["sentence"].endswith(
         "They have not been shown to add to pain and sensitivity before the bout (log loss of "
         "'xgboost' minus that of baseline -0.0100, 95 % interval -0.0300 to +0.0100)."

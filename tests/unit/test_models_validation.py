@@ -7,10 +7,23 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from models.classifiers import Candidate, FeatureRoles, LadderSettings, make_ladder
+from models.classifiers import (
+    Candidate,
+    FeatureRoles,
+    LadderSettings,
+    Learning,
+    make_ladder,
+)
 from models.metrics import CLIP, log_loss_per_row
 from models.splits import make_split_plan
-from models.validation import cross_validate, fit_tuned, predict_risk
+from models.validation import (
+    Execution,
+    cross_validate,
+    fit_tuned,
+    predict_risk,
+    setting_risks,
+    without_path,
+)
 
 NAMES = ("prevalence", "stratum", "baseline", "logistic", "xgboost")
 
@@ -176,3 +189,166 @@ def test_neither_data_nor_candidates_are_changed(study, plan, ladder):
 
     pd.testing.assert_frame_equal(X, before_X)
     np.testing.assert_array_equal(y, before_y)
+
+
+# ---- one pass for many settings
+
+
+@pytest.fixture
+def full_ladder():
+    """Every rung with every option: splines, a regression, monotone and recalibrated trees."""
+    settings = LadderSettings(
+        stratum_prior_strength=(2.0, 8.0),
+        logistic_c=(0.3, 0.01, 1.0, 0.1),
+        xgboost_max_depth=(1, 3),
+        xgboost_n_estimators=(5, 30, 12),
+        logistic_spline_knots=(0, 3),
+        regression_alpha=(100.0, 1.0, 10.0),
+        xgboost_calibration="platt",
+        monotone={"c": 1},
+    )
+    return make_ladder(FeatureRoles(("a",), ("a", "b"), ("a", "b", "c")), settings)
+
+
+@pytest.fixture
+def margin(study):
+    X, y, _ = study
+    return np.where(y == 1, 1, -1) * np.abs(X["c"].to_numpy() + 0.5)
+
+
+def test_the_path_of_a_grid_equals_a_fit_per_setting(study, full_ladder, margin):
+    X, y, _ = study
+    weights = np.random.default_rng(1).uniform(0.2, 2, len(y))
+    for weighting in (None, weights):
+        train = Learning(X, y, weighting, margin).at(np.arange(70))
+        for candidate in full_ladder:
+            fast = setting_risks(candidate, train, X.iloc[70:])
+
+            plain = setting_risks(without_path(candidate), train, X.iloc[70:])
+
+            # Trees are the same trees; a penalised model is solved to a Newton step of 1e-8.
+            tolerance = 0 if candidate.name == "xgboost" else 1e-9
+            np.testing.assert_allclose(fast, plain, rtol=0, atol=tolerance, err_msg=candidate.name)
+
+
+def test_nested_cross_validation_by_path_chooses_and_predicts_the_same(
+    study, plan, full_ladder, margin
+):
+    X, y, _ = study
+
+    fast = cross_validate(X, y, plan, full_ladder, margin=margin)
+    plain = cross_validate(X, y, plan, [without_path(c) for c in full_ladder], margin=margin)
+
+    assert [c["setting"] for c in fast.chosen] == [c["setting"] for c in plain.chosen]
+    pd.testing.assert_series_equal(
+        fast.predictions["p_xgboost"], plain.predictions["p_xgboost"], check_exact=True
+    )
+    np.testing.assert_allclose(fast.predictions, plain.predictions, rtol=0, atol=1e-6)
+
+
+# ---- labels per fold, unknown labels, weights
+
+
+def test_labels_of_each_fold_are_used_in_that_fold_only(study, plan, ladder):
+    X, y, _ = study
+    per_fold = np.tile(y, (len(plan.folds), 1))
+    per_fold[2] = 1 - y
+    plain = cross_validate(X, y, plan, ladder).predictions
+
+    found = cross_validate(X, per_fold, plan, ladder).predictions
+
+    turned = (found["repeat"] == plan.folds[2].repeat) & (found["fold"] == plan.folds[2].fold)
+    pd.testing.assert_frame_equal(found[~turned], plain[~turned], check_exact=True)
+    assert (found.loc[turned, "p_logistic"] != plain.loc[turned, "p_logistic"]).all()
+
+
+def test_labels_for_another_number_of_folds_are_refused(study, plan, ladder):
+    X, y, _ = study
+
+    with pytest.raises(ValueError, match="expected one row for each of 6 folds, found 2"):
+        cross_validate(X, np.tile(y, (2, 1)), plan, ladder)
+
+
+def test_a_row_without_a_label_is_predicted_but_not_learnt_from(study, plan, full_ladder, margin):
+    X, y, _ = study
+    unknown = np.arange(100) % 7 == 0
+    partly = np.where(unknown, np.nan, y)
+    other_X = X.copy()
+    other_X.loc[unknown, "c"] += 5.0
+
+    found = cross_validate(X, partly, plan, full_ladder, margin=margin).predictions
+    other = cross_validate(other_X, partly, plan, full_ladder, margin=margin).predictions
+
+    assert found.filter(like="p_").notna().all(axis=None)
+    rows = ~unknown[found["row"].to_numpy()]
+    pd.testing.assert_frame_equal(found[rows], other[rows], check_exact=True)
+
+
+@pytest.mark.parametrize("name", ["prevalence", "stratum"])
+def test_a_weight_of_two_is_the_row_twice(name, study, ladder):
+    X, y, _ = study
+    candidate = next(c for c in ladder if c.name == name)
+    weights = np.where(np.arange(100) < 40, 2.0, 1.0)
+    twice = np.concatenate([np.arange(100), np.arange(40)])
+    repeated = X.iloc[twice].reset_index(drop=True)
+
+    weighted, _ = fit_tuned(candidate, X, y, np.arange(100), (), weights=weights)
+    plain, _ = fit_tuned(candidate, repeated, y[twice], np.arange(140), ())
+
+    np.testing.assert_allclose(predict_risk(weighted, X), predict_risk(plain, X), atol=1e-12)
+
+
+def test_a_weight_of_zero_is_no_row_to_learn_from(study, full_ladder, margin):
+    X, y, _ = study
+    weights = np.where(np.arange(100) < 30, 0.0, 1.0)
+    turned = np.where(weights == 0, 1 - y, y)
+    for candidate in full_ladder:
+        labels = (y, turned) if candidate.learns == "class" else (y, y)
+        risks = [
+            predict_risk(
+                fit_tuned(candidate, X, one, np.arange(100), (), weights=weights, margin=margin)[0],
+                X,
+            )
+            for one in labels
+        ]
+
+        np.testing.assert_allclose(*risks, atol=1e-9, err_msg=candidate.name)
+
+
+# ---- long runs
+
+
+class Kept(dict):
+    """A store in memory."""
+
+    def load(self):
+        return dict(self)
+
+    def save(self, key, result):
+        self[key] = result
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_goes_on_where_it_ended_and_ends_alike(study, plan, ladder):
+    X, y, _ = study
+    store, seen = Kept(), []
+
+    def die(done, total):
+        if done == 7:
+            raise Killed
+
+    with pytest.raises(Killed):
+        cross_validate(X, y, plan, ladder, execution=Execution(store=store, progress=die))
+    kept = set(store)
+    found = cross_validate(
+        X, y, plan, ladder, execution=Execution(store=store, progress=lambda *at: seen.append(at))
+    )
+
+    assert len(kept) == 7
+    assert seen == [(done, 30) for done in range(7, 31)]
+    plain = cross_validate(X, y, plan, ladder)
+    pd.testing.assert_frame_equal(found.predictions, plain.predictions, check_exact=True)
+    assert found.chosen == plain.chosen

@@ -1,0 +1,100 @@
+"""Long runs that can be killed: finished pieces are kept in a file, progress goes to stderr."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import TableError
+from pipeline.progress import SECONDS_BETWEEN_LINES
+
+KEY, RESULT, FINGERPRINT = "key", "result", "fingerprint"
+
+
+def fingerprint(*parts: Any) -> str:
+    """Hash of everything a run's results depend on (JSON content)."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class LineStore:
+    """Finished pieces of a run, one JSON object a line; the first line says which run it is.
+
+    A run with another fingerprint - other data, settings or seed - starts anew. A last line cut
+    short by a kill is left out and written again.
+
+    Parameters
+    ----------
+    path : Path
+    run : str
+        The run's :func:`fingerprint`.
+    """
+
+    def __init__(self, path: Path, run: str) -> None:
+        self._path = path
+        self._run = run
+
+    def load(self) -> Mapping[str, dict[str, Any]]:
+        """Return the finished pieces by key; without any, make the file ready."""
+        lines = self._lines()
+        if not lines or lines[0].get(FINGERPRINT) != self._run:
+            if lines:
+                sys.stderr.write(f"{self._path}: of another run, starts anew\n")
+            lines = [{FINGERPRINT: self._run}]
+        # Written whole once: what follows a line cut short would otherwise be lost with it.
+        self._write("w", lines)
+        return {line[KEY]: line[RESULT] for line in lines[1:]}
+
+    def save(self, key: str, result: dict[str, Any]) -> None:
+        """Append a piece; on disk when this returns."""
+        self._write("a", [{KEY: key, RESULT: result}])
+
+    def _lines(self) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        found = []
+        for line in self._path.read_text(encoding="utf-8").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                break
+        return found
+
+    def _write(self, mode: str, lines: list[dict[str, Any]]) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open(mode, encoding="utf-8") as handle:
+                handle.writelines(json.dumps(line) + "\n" for line in lines)
+        except OSError as error:
+            raise TableError(f"{self._path}: cannot be written ({error.strerror}).") from None
+
+
+def show_progress(label: str, every_s: float = SECONDS_BETWEEN_LINES) -> Callable[[int, int], None]:
+    """Return a callback that says on stderr how far a run is and about how long it still takes.
+
+    A run that ends before the first line is due says nothing.
+    """
+    started = time.monotonic()
+    state = {"shown": 0.0, "first": -1}
+
+    def show(done: int, total: int) -> None:
+        now = time.monotonic() - started
+        if state["first"] < 0:
+            state["first"] = done
+            if done:
+                sys.stderr.write(f"{label}: {done} of {total} are there from an earlier run\n")
+        if now - state["shown"] < every_s:
+            return
+        state["shown"] = now
+        fresh = done - state["first"]
+        left = (
+            f", about {now / fresh * (total - done):.0f} s left" if fresh and done < total else ""
+        )
+        sys.stderr.write(f"{label}: {done} of {total}, {now:.0f} s{left}\n")
+        sys.stderr.flush()
+
+    return show
