@@ -12,6 +12,9 @@ import numpy.typing as npt
 Vector = npt.NDArray[np.float64]
 # Below this share of resamples (or this number) a percentile interval is not given.
 LEAST_SHARE, LEAST_RESAMPLES = 0.5, 20
+BOOTSTRAP = "person-cluster bootstrap"
+# Of figures whose resamples went through models.metrics.resample with several folds.
+CROSS_VALIDATED = f"{BOOTSTRAP} of cross-validation, variance doubled"
 
 
 class Reason(StrEnum):
@@ -76,11 +79,14 @@ def unknown(reason: Reason, method: str = "") -> Estimate:
     return Estimate(np.nan, np.nan, np.nan, method, reason)
 
 
-def with_interval(values: Vector, reason: Reason) -> Estimate:
-    """Summarise a metric's values: the first is the estimate, the rest its bootstrap."""
+def with_interval(values: Vector, reason: Reason, name: str = BOOTSTRAP) -> Estimate:
+    """Summarise a metric's values: the first is the estimate, the rest its bootstrap.
+
+    ``name`` is what the bootstrap is called in the method.
+    """
     estimate, resampled = float(values[0]), values[1:]
     usable = resampled[np.isfinite(resampled)]
-    method = f"person-cluster bootstrap, percentile, {len(usable)} of {len(resampled)} resamples"
+    method = f"{name}, percentile, {len(usable)} of {len(resampled)} resamples"
     if not np.isfinite(estimate):
         return unknown(reason, method)
     if len(usable) < max(LEAST_RESAMPLES, LEAST_SHARE * len(resampled)):

@@ -73,6 +73,10 @@ class Judged:
         """Return whether all risks come from one model: one repeat, one fold."""
         return self.n_repeats == 1 and len(np.unique(self.block)) == 1
 
+    def cross_validated(self) -> bool:
+        """Return whether persons are judged by models that others of them trained."""
+        return any(len(np.unique(block)) > 1 for block in self.block)
+
     def rows_repeat(self) -> bool:
         """Return whether a person has several rows."""
         return len(self.person) > len(np.unique(self.person))

@@ -20,7 +20,14 @@ from models.decision import (
 from models.discrimination import Interval
 from models.estimate import Estimate, Reason, with_interval
 from models.judged import Judged, Matrix, Vector
-from models.metrics import Part, auc_with_interval, estimates, metrics_of, resample
+from models.metrics import (
+    Part,
+    auc_with_interval,
+    bootstrap_name,
+    estimates,
+    metrics_of,
+    resample,
+)
 
 GRID_POINTS = 41
 NO_REASON: Mapping[str, Reason] = {
@@ -95,14 +102,19 @@ class Judgement:
         threshold = float(self.classified["threshold"][0])
         missing = {} if np.isfinite(threshold) else dict.fromkeys(CLASSIFICATION, _no_cut(self))
         reasons = {**NO_REASON, **missing}
+        # Widened resamples of a share can leave 0 to 1.
+        within = {name: np.clip(self.classified[name], 0.0, 1.0) for name in CLASSIFICATION}
         return {
             "threshold": threshold,
             "threshold_from": _threshold_from(self.settings, threshold),
             **{
-                name: with_interval(self.classified[name], reasons.get(name, Reason.NOT_COMPUTABLE))
-                for name in CLASSIFICATION
+                name: self._interval(values, reasons.get(name, Reason.NOT_COMPUTABLE))
+                for name, values in within.items()
             },
         }
+
+    def _interval(self, values: Vector, reason: Reason) -> Estimate:
+        return with_interval(values, reason, bootstrap_name(self.judged))
 
     def curve_rows(self) -> list[dict[str, float]]:
         """Return the smooth calibration curve with its pointwise 95 % interval.
@@ -110,7 +122,7 @@ class Judgement:
         A line fitted near 0 or 1 can leave them; what is reported is kept between.
         """
         within = np.clip(self.curve, 0.0, 1.0)
-        points = [with_interval(v, Reason.NOT_COMPUTABLE) for v in within.T]
+        points = [self._interval(v, Reason.NOT_COMPUTABLE) for v in within.T]
         return [
             {"predicted": float(x), "observed": p.estimate, "lower": p.lower, "upper": p.upper}
             for x, p in zip(self.grid, points, strict=True)
@@ -123,7 +135,7 @@ class Judgement:
         thresholds = np.array(self.settings.thresholds)
         avoided = interventions_avoided(self.net_benefit[:1], self.treat_all[:1], thresholds)[0]
         for at, threshold in enumerate(self.settings.thresholds):
-            found = with_interval(self.net_benefit[:, at], Reason.NOT_COMPUTABLE)
+            found = self._interval(self.net_benefit[:, at], Reason.NOT_COMPUTABLE)
             rows.append(
                 {
                     "threshold": threshold,
@@ -210,7 +222,8 @@ def _classify(part: Part, drawn: Matrix, harm_ratio: float | None) -> dict[str, 
 def net_benefit_differences(first: Judgement, second: Judgement) -> list[dict[str, Any]]:
     """Paired difference of two models' net benefit at each declared threshold."""
     paired = first.net_benefit - second.net_benefit
+    name = bootstrap_name(first.judged)
     return [
-        {"threshold": t, **with_interval(paired[:, at], Reason.ONE_OF_TWO).to_dict()}
+        {"threshold": t, **with_interval(paired[:, at], Reason.ONE_OF_TWO, name).to_dict()}
         for at, t in enumerate(first.settings.thresholds)
     ]

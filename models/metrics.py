@@ -5,6 +5,7 @@ A metric that cannot be computed is NaN and carries a reason; it is never 0.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -27,7 +28,14 @@ from models.discrimination import (
     choose_interval,
     why_not,
 )
-from models.estimate import Estimate, Reason, bootstrap_p_value, with_interval
+from models.estimate import (
+    BOOTSTRAP,
+    CROSS_VALIDATED,
+    Estimate,
+    Reason,
+    bootstrap_p_value,
+    with_interval,
+)
 from models.judged import Index, Judged, bootstrap_weights, weight_blocks
 from models.lowess import Lowess, make_lowess
 
@@ -40,6 +48,7 @@ __all__ = [
     "auc",
     "auc_versus",
     "auc_with_interval",
+    "bootstrap_name",
     "bootstrap_weights",
     "brier",
     "calibration",
@@ -234,13 +243,18 @@ def resample(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Any measures of one model on the data and on each resample of its persons.
 
+    Each resample draws persons, and is measured on one of the repeats, moved to their mean:
+    repeats judge the same persons, so that their mean varies hardly less between studies than
+    one of them does. Under cross-validation the deviations from the median are then widened
+    (:func:`_widen`).
+
     Parameters
     ----------
     judged : Judged
     risks : ndarray of shape (n_repeats, n_rows)
     measure : callable
         Takes a :class:`Part` and weights of shape (n_weightings, n_rows); returns a dict of
-        arrays whose first axis is the weightings. Averaged over repeats.
+        arrays whose first axis is the weightings.
     n_resamples : int
     seed : int
 
@@ -249,11 +263,53 @@ def resample(
     dict of measure name to ndarray of shape (1 + n_resamples, ...); the first is the estimate
     """
     parts = prepare(judged, risks)
-    blocks = [
-        _mean_over_repeats(parts, weights, measure)
-        for weights in weight_blocks(judged, n_resamples, seed)
-    ]
-    return {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
+    own = [measure(part, np.ones((1, len(judged.person)))) for part in parts]
+    estimate = {name: np.mean([f[name] for f in own], axis=0) for name in own[0]}
+    found: dict[str, list[npt.NDArray[np.float64]]] = {name: [v] for name, v in estimate.items()}
+    with np.errstate(invalid="ignore", divide="ignore"):  # infinite losses, classes not drawn
+        for weights, repeat in _draws(judged, n_resamples, seed):
+            for name, values in measure(parts[repeat], weights).items():
+                found[name].append(values - own[repeat][name] + estimate[name])
+        spread = {name: np.concatenate(v) for name, v in found.items()}
+        if judged.cross_validated():
+            spread = {name: _widen(v) for name, v in spread.items()}
+    return spread
+
+
+def _draws(judged: Judged, n_resamples: int, seed: int) -> Iterator[tuple[Matrix, int]]:
+    """Yield blocks of the resamples' weights with the repeat that each is measured on."""
+    as_they_are = 1  # the first row of the first block
+    for block in weight_blocks(judged, n_resamples, seed):
+        for repeat in range(judged.n_repeats):
+            if len(drawn := block[as_they_are + repeat :: judged.n_repeats]):
+                yield drawn, repeat
+        as_they_are = 0
+
+
+def _widen(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Double the variance of the resamples about their median; the estimate stays.
+
+    A resample weighs the persons who are judged and leaves the fold's models as they are. But
+    every person also trained the models that judge the others: of a pair of persons, each is
+    judged by what the other taught, and resampling sees only one of the two ways. Where the
+    predictors carry nothing, the estimate is a degenerate U-statistic, a sum over pairs, and its
+    variance is twice what the resamples show; where models hardly depend on who trained them, it
+    is less than twice. Doubling is also the limit, for many folds, of the corrected variance
+    (1/J + n_test/n_train) S² [Nadeau2003]_; [Bates2024]_ show how far intervals without such a
+    correction fall short.
+
+    References
+    ----------
+    .. [Nadeau2003] Nadeau, Bengio. Inference for the generalization error. Machine Learning
+       52:239.
+    .. [Bates2024] Bates, Hastie, Tibshirani. Cross-validation: what does it estimate and how
+       well does it do it? J Am Stat Assoc 119:1434.
+    """
+    drawn = np.where(np.isfinite(values[1:]), values[1:], np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a figure that no resample could give
+        centre = np.nanmedian(drawn, axis=0)
+    return np.concatenate([values[:1], centre + np.sqrt(2.0) * (values[1:] - centre)])
 
 
 def resample_metrics(
@@ -304,7 +360,26 @@ def _reason(judged: Judged, risks: Matrix, name: str) -> Reason:
 
 def estimates(judged: Judged, risks: Matrix, values: Mapping[str, Vector]) -> dict[str, Estimate]:
     """Summarise one model's :func:`resample_metrics`; ``risks`` tell why one cannot be computed."""
-    return {name: with_interval(v, _reason(judged, risks, name)) for name, v in values.items()}
+    return {
+        name: with_interval(
+            np.clip(v, *_range(name)), _reason(judged, risks, name), bootstrap_name(judged)
+        )
+        for name, v in values.items()
+    }
+
+
+def _range(name: str) -> tuple[float, float]:
+    """Return the values a metric can take; widened resamples may leave them."""
+    if name in ("auc", "average_precision", "brier", "ici", "e50", "e90", "emax"):
+        return 0.0, 1.0
+    if name in ("brier_scaled", "r2_nagelkerke"):
+        return -np.inf, 1.0
+    return (0.0, np.inf) if name in ("log_loss", "oe_ratio") else (-np.inf, np.inf)
+
+
+def bootstrap_name(judged: Judged) -> str:
+    """Return what :func:`resample` did to these data, for the method of an interval."""
+    return CROSS_VALIDATED if judged.cross_validated() else BOOTSTRAP
 
 
 def auc_with_interval(
@@ -324,7 +399,7 @@ def auc_with_interval(
         See :func:`models.discrimination.choose_interval`.
     """
     chosen = choose_interval(judged, interval)
-    resampled = with_interval(values["auc"], _reason(judged, risks, "auc"))
+    resampled = estimates(judged, risks, {"auc": values["auc"]})["auc"]
     if chosen == "bootstrap" or np.isnan(resampled.estimate):
         return resampled
     if refused := why_not(judged, chosen):
@@ -349,7 +424,7 @@ def auc_versus(
     interval : {'auto', 'delong', 'clustered', 'bootstrap'}, default='auto'
     """
     chosen = choose_interval(judged, interval)
-    resampled = differences(*values)["auc"]
+    resampled = differences(*values, bootstrap_name(judged))["auc"]
     if chosen == "bootstrap" or np.isnan(resampled.estimate):
         return resampled
     if refused := why_not(judged, chosen):
@@ -358,7 +433,7 @@ def auc_versus(
 
 
 def differences(
-    values: Mapping[str, Vector], reference: Mapping[str, Vector]
+    values: Mapping[str, Vector], reference: Mapping[str, Vector], name: str = BOOTSTRAP
 ) -> dict[str, Estimate]:
     """Paired differences of two models' :func:`resample_metrics`, first minus reference.
 
@@ -367,6 +442,6 @@ def differences(
     with np.errstate(invalid="ignore"):  # infinite minus infinite is unknown, and said to be
         paired = {n: values[n] - reference[n] for n in ("auc", "brier", "log_loss")}
     return {
-        n: replace(with_interval(v, Reason.ONE_OF_TWO), p_value=bootstrap_p_value(v))
+        n: replace(with_interval(v, Reason.ONE_OF_TWO, name), p_value=bootstrap_p_value(v))
         for n, v in paired.items()
     }

@@ -13,7 +13,7 @@ from models.discrimination import Interval
 from models.estimate import Estimate
 from models.judged import Judged
 from models.judgement import Judgement, Settings, judge, net_benefit_differences
-from models.metrics import auc_versus, differences
+from models.metrics import auc_versus, bootstrap_name, differences
 from models.sample_size import Available, outcome_icc, sample_size_verdict
 from models.selection import COMPARATORS, verdict
 from pipeline.ceiling import add_ceiling, judge_ceiling, reliability_beside
@@ -173,7 +173,7 @@ def _plain_mixed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _versus(own: Judgement, other: Judgement) -> dict[str, Any]:
-    paired = differences(own.metrics, other.metrics)
+    paired = differences(own.metrics, other.metrics, bootstrap_name(own.judged))
     pair = ((own.risks, other.risks), (own.metrics, other.metrics))
     paired["auc"] = auc_versus(own.judged, *pair, own.settings.interval)
     result: dict[str, Any] = {f"{n}_difference": e.to_dict() for n, e in paired.items()}
@@ -231,8 +231,9 @@ def run_ladder(
 def _against(found: dict[str, Judgement], selected: str) -> dict[str, Any]:
     """Compare every candidate with the rungs it has to beat, and say what that shows."""
     models = [n for n in found if n not in COMPARATORS]
+    name = bootstrap_name(found[selected].judged)
     against = {
-        rung: {n: differences(found[n].metrics, found[rung].metrics) for n in models}
+        rung: {n: differences(found[n].metrics, found[rung].metrics, name) for n in models}
         for rung in ("stratum", "baseline")
     }
     losses = {rung: {n: d["log_loss"] for n, d in pairs.items()} for rung, pairs in against.items()}

@@ -92,6 +92,13 @@ def test_params_file_states_the_built_in_values() -> None:
     assert load_params(ROOT / "params.yaml") == Params()
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs").rglob("*params.yaml")), ids=lambda path: path.name
+)
+def test_params_files_of_the_documents_can_be_read(path: Path) -> None:
+    assert isinstance(load_params(path), Params)
+
+
 def with_imports(graph: str) -> str:
     """Return dvc.yaml with every stage's code dependencies replaced by its imports."""
     head, *stages = re.split(r"(?m)^(?=  \w+:$)", graph)
