@@ -58,6 +58,7 @@ fix: env  ## what can be mended by machine
 	$(BIN)/ruff format .
 	PYTHONPATH=. $(BIN)/python tests/test_dvc_stages.py
 	$(BIN)/python -m pipeline dictionary
+	$(BIN)/python -m pipeline checks --output docs/checks.md
 
 lock:  ## new exact versions: needs uv; records no index address
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 
 class LeakageError(ValueError):
-    """Something a model may not know has reached it: a person, an outcome, a later value."""
+    """Something a model may not know has reached it: a person, an outcome, a later value.
+
+    Parameters
+    ----------
+    message : str
+    code : str
+        The check that looks for it (:mod:`models.checks`); empty where none does.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class NotEnoughDataError(ValueError):

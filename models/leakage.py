@@ -42,7 +42,8 @@ rpe (during). Leave it out, or declare a later decision_time.
     if late:
         raise LeakageError(
             f"features: expected values known at {decision_time} or before, found "
-            f"{', '.join(late)}. Leave it out, or declare a later decision_time."
+            f"{', '.join(late)}. Leave it out, or declare a later decision_time.",
+            "EIH021",
         )
 
 
@@ -52,7 +53,8 @@ def check_declared(columns: Sequence[str], declared: Sequence[str]) -> None:
     if unknown:
         raise LeakageError(
             f"features: expected declared columns only, found {', '.join(unknown[:5])}. "
-            "A feature comes from a builder, which says when it is known."
+            "A feature comes from a builder, which says when it is known.",
+            "EIH022",
         )
 
 
@@ -75,7 +77,8 @@ def check_no_outcome_copy(features: pd.DataFrame, outcomes: pd.DataFrame) -> Non
     if named or copies:
         raise LeakageError(
             f"features: expected nothing derived from the outcome, found "
-            f"{', '.join(named + copies)}. Leave it out."
+            f"{', '.join(named + copies)}. Leave it out.",
+            "EIH023",
         )
 
 
@@ -109,7 +112,8 @@ def check_blind_to_outcome(
     if any(step(X, rng.permutation(y)) != found for _ in range(5)):
         raise LeakageError(
             f"{what}: expected a choice made without the outcome, found one that changes when "
-            "outcomes are shuffled. Choose inside the fold, as a step of the pipeline."
+            "outcomes are shuffled. Choose inside the fold, as a step of the pipeline.",
+            "EIH016",
         )
 
 
@@ -168,7 +172,8 @@ def check_no_duplicated_persons(values: pd.DataFrame, person: np.ndarray) -> Non
         named = ", ".join(f"{a} and {b}" for a, b in pairs[:5])
         raise LeakageError(
             f"rows {named}: expected every person once, found {len(pairs)} pairs of participants "
-            "with the same features and outcomes. Give one person one participant_id."
+            "with the same features and outcomes. Give one person one participant_id.",
+            "EIH002",
         )
 
 
@@ -188,5 +193,6 @@ def check_unfitted(estimator: Any) -> None:
         if learnt or says_so or isinstance(part, FrozenEstimator):
             raise LeakageError(
                 f"{type(part).__name__} ('{name}'): expected an unfitted estimator, found one "
-                f"that was fitted before the split. Everything learnt is learnt inside the fold."
+                f"that was fitted before the split. Everything learnt is learnt inside the fold.",
+                "EIH018",
             )

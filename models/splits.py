@@ -16,6 +16,7 @@ from models.errors import LeakageError, NotEnoughDataError
 
 Index = npt.NDArray[np.int64]
 Split = tuple[Index, Index]
+SPLIT_CHECK = "EIH001"
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,15 @@ class SplitPlan:
             for split in fold.inner:
                 check_disjoint(persons, split, f"{where}, inner split")
                 if not np.isin(np.concatenate(split), fold.train).all():
-                    raise LeakageError(f"{where}, inner split: uses rows outside its outer train.")
+                    said = f"{where}, inner split: uses rows outside its outer train."
+                    raise LeakageError(said, SPLIT_CHECK)
         for split in self.final:
             check_disjoint(persons, split, "final tuning split")
         for repeat in range(self.n_repeats):
             tested = [f.test for f in self.folds if f.repeat == repeat]
             if not np.array_equal(np.sort(np.concatenate(tested)), np.arange(self.n_rows)):
-                raise LeakageError(f"repeat {repeat}: expected every row to be tested once.")
+                said = f"repeat {repeat}: expected every row to be tested once."
+                raise LeakageError(said, SPLIT_CHECK)
 
 
 def check_disjoint(persons: npt.NDArray[Any], split: Split, where: str) -> None:
@@ -104,7 +107,8 @@ def check_disjoint(persons: npt.NDArray[Any], split: Split, where: str) -> None:
     if len(both):
         raise LeakageError(
             f"{where}: expected persons on one side only, found {len(both)} on both sides. "
-            "Split persons, never rows."
+            "Split persons, never rows.",
+            SPLIT_CHECK,
         )
 
 

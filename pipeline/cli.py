@@ -1,7 +1,7 @@
 """The command line: options in, one function of one module called, exit code out.
 
-Subcommands live in ``cli_data``, ``cli_models`` and ``cli_protocols``. They import what they call
-inside, so that help and usage errors come at once.
+Subcommands live in ``cli_data``, ``cli_models``, ``cli_protocols`` and ``cli_checks``. They import
+what they call inside, so that help and usage errors come at once.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipeline import cli_data, cli_models, cli_protocols
+from pipeline import cli_checks, cli_data, cli_models, cli_protocols
 from pipeline.cli_app import app
 
-__all__ = ["app", "cli_data", "cli_models", "cli_protocols", "main"]
+__all__ = ["app", "cli_checks", "cli_data", "cli_models", "cli_protocols", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,11 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except Exception as error:
-        from pipeline.errors import exit_code
+        from pipeline.errors import exit_code, see_also
 
         known = exit_code(error)
         if known is None:
             raise
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{error}{see_also(error)}\n")
         return known
     return 0

@@ -112,6 +112,13 @@ class EvaluateParams:
 
 
 @dataclass(frozen=True)
+class CheckParams:
+    """Which checks are muted: code to the reason, which is recorded (``eih checks`` lists them)."""
+
+    mute: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ExplainParams:
     """Which candidates are explained, and how many features a figure shows."""
 
@@ -153,6 +160,7 @@ class Params:
     evaluate: EvaluateParams = field(default_factory=EvaluateParams)
     explain: ExplainParams = field(default_factory=ExplainParams)
     predict: PredictParams = field(default_factory=PredictParams)
+    check: CheckParams = field(default_factory=CheckParams)
     report: ReportParams = field(default_factory=ReportParams)
     register: RegisterParams = field(default_factory=RegisterParams)
 

@@ -88,14 +88,14 @@ def load_dataset(
     table, labels = read_table(features), read_table(outcomes)
     _require(table, KEYS, features)
     _require(labels, (*KEYS, "endpoint", "is_primary", target), outcomes)
-    chosen = _of_endpoint(labels, endpoint, outcomes)
+    chosen = of_endpoint(labels, endpoint, outcomes)
     names = [c for c in table.columns if c not in KEYS]
     check_declared(names, [s.name for s in SPECS])
     check_known_at({s.name: s.known_at for s in SPECS if s.name in names}, decision_time)
     name = str(chosen["endpoint"].iloc[0]) if len(chosen) else endpoint
     check_coupling(outcomes, name, {s.name: s.sources for s in SPECS if s.name in names})
     joined = table.merge(chosen, on=list(KEYS), how="inner", validate="one_to_one")
-    check_no_outcome_copy(joined[names], _numeric_outcomes(joined, chosen))
+    check_no_outcome_copy(joined[names], numeric_outcomes(joined, chosen))
     source, as_given = read_label_source(outcomes, chosen, target)
     usable = joined[target].notna() | (_undecided(joined) if source else False)
     known = joined[usable].sort_values(list(KEYS), ignore_index=True)
@@ -150,7 +150,7 @@ def _soft(known: pd.DataFrame, target: str) -> npt.NDArray[np.float64]:
     return known[column].to_numpy(dtype=np.float64)
 
 
-def _numeric_outcomes(joined: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+def numeric_outcomes(joined: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
     """Measured values and targets; errors and what is shrunk may rightly follow the condition."""
     numeric = outcomes.drop(columns=list(KEYS)).select_dtypes("number").columns
     described = ("sem_", "error_", "posterior_", "threshold", "n_rest", "ancova_slope")
@@ -169,7 +169,14 @@ def _require(table: pd.DataFrame, columns: tuple[str, ...], where: Path) -> None
         raise TableError(f"{where}: expected the column '{missing[0]}', found it missing.")
 
 
-def _of_endpoint(outcomes: pd.DataFrame, endpoint: str, where: Path) -> pd.DataFrame:
+def of_endpoint(outcomes: pd.DataFrame, endpoint: str, where: Path) -> pd.DataFrame:
+    """Return the rows of one endpoint, by its name or as ``primary``.
+
+    Raises
+    ------
+    ConfigError
+        For an endpoint the outcome table does not have.
+    """
     names = ["primary", *dict.fromkeys(outcomes["endpoint"])]
     if endpoint not in names:
         raise ConfigError(

@@ -40,6 +40,12 @@ EXIT_CODES: dict[type[Exception], int] = {
 }
 
 
+def see_also(error: Exception) -> str:
+    """Return where a leak's check is explained, as the end of its message; else nothing."""
+    code = getattr(error, "code", "") if isinstance(error, LeakageError) else ""
+    return f" [{code}, docs/checks.md]" if code else ""
+
+
 def exit_code(error: Exception) -> int | None:
     """Return the documented exit code of a user's mistake, None for a defect of the program."""
     return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)

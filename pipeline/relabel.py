@@ -140,5 +140,6 @@ def check_coupling(outcomes: Path, endpoint: str, sources: dict[str, tuple[str, 
         raise LeakageError(
             f"features: expected a baseline independent of the outcome '{endpoint}', found "
             f"{', '.join(coupled)} made of its reference trials: it predicts their noise. Measure "
-            "a block of its own, or reserve trials for it (eih reserve)."
+            "a block of its own, or reserve trials for it (eih reserve).",
+            "EIH011",
         )

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline.check_results import read_checks, summary
 from pipeline.config import ReportParams
 from pipeline.evaluate import ladder_table
 from pipeline.io import atomic_path, read_json, write_table
@@ -42,11 +43,18 @@ def run(params: ReportParams, folder: Path, targets: tuple[str, ...], output: Pa
         "reliability": labels["reliability"],
         "targets": sections,
         "cautions": cautions(labels["design"]),
+        "checks": _checks(folder),
     }
     page = output / "index.html"
     with atomic_path(page) as temporary:
         temporary.write_text(_template().render(content), encoding="utf-8")
     return page
+
+
+def _checks(folder: Path) -> dict[str, Any] | None:
+    """What the checks found, with the counts in words; None where they were not run."""
+    found = read_checks(folder)
+    return None if found is None else {**found, "summary": summary(found)}
 
 
 def cautions(design: dict[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from pipeline.io import read_checked, read_json
 CASES = "cases.parquet"
 MEASUREMENTS = "measurements.parquet"
 CARD = "study.json"
+SUFFIXES = (".parquet", ".csv", ".tsv")
 # A study that comes as two plain tables, without a card, is read with the standard design.
 STANDARD_OUTCOME: dict[str, Any] = {
     "reference": "pre",
@@ -33,13 +34,18 @@ STANDARD_OUTCOME: dict[str, Any] = {
 def _table_path(folder: Path, name: str) -> Path:
     """Find ``cases`` or ``measurements`` as parquet, csv or tsv."""
     stem = Path(name).stem
-    found = [p for p in (folder / f"{stem}{s}" for s in (".parquet", ".csv", ".tsv")) if p.exists()]
+    found = [p for p in (folder / f"{stem}{s}" for s in SUFFIXES) if p.exists()]
     if not found:
         raise TableError(
             f"{folder}: expected {stem}.parquet, {stem}.csv or {stem}.tsv, found none. "
             "Make a study with 'eih simulate' or 'eih ingest'."
         )
     return found[0]
+
+
+def has_table(folder: Path, stem: str) -> bool:
+    """Return whether the folder holds ``cases`` or ``measurements`` in a readable form."""
+    return any((folder / f"{stem}{suffix}").exists() for suffix in SUFFIXES)
 
 
 def read_cases(folder: Path) -> pd.DataFrame:
