@@ -248,7 +248,7 @@ DATA_CHECKS = (
         "one-feature-too-good",
         "warning",
         6,
-        "The AUC of every feature alone: fires above 0.88, or above the ceiling's estimate.",
+        "The AUC of every feature alone: its lower limit is above 0.88, or above the ceiling.",
         "No single honest predictor of this outcome does that.",
         "Find out when and from what the column was made.",
         "Aron et al. 2024, Scand J Pain 24, doi 10.1515/sjpain-2023-0104",

@@ -300,7 +300,7 @@ MODEL_CHECKS = (
         "other-contract",
         "error",
         15,
-        "The contract of every bundle against that of this program.",
+        "The chosen bundle: its contract, its files and its stored answers, against this program.",
         "The same row would become other features.",
         "Predict with the version that made it, or train again.",
         "Sculley et al. 2015, NeurIPS 28:2503",

@@ -161,23 +161,36 @@ def _decimals(value: float) -> int:
 
 
 def strong_features(X: pd.DataFrame, y: Vector, limit: float) -> Iterator[str]:
-    """Name columns that alone tell events from others better than ``limit`` (an AUC)."""
+    """Name columns that alone tell events from others better than ``limit`` (an AUC).
+
+    The lower limit of the AUC's interval has to be above it [Hanley1982]_: among many columns
+    some have a large AUC by chance.
+
+    References
+    ----------
+    .. [Hanley1982] Hanley, McNeil. The meaning and use of the area under a receiver operating
+       characteristic curve. Radiology 143:29.
+    """
     above = min(limit, GOOD_AUC) if np.isfinite(limit) else GOOD_AUC
     found = {c: _auc(X[c].to_numpy(dtype=np.float64), y) for c in X.columns}
-    strong = [f"{c} ({a:.2f})" for c, a in found.items() if a > above]
+    strong = [f"{c} ({a:.2f})" for c, (a, error) in found.items() if a - 1.96 * error > above]
     if strong:
         yield f"{listed(strong)} alone reach an AUC above {above:.2f}."
 
 
-def _auc(column: Vector, y: Vector) -> float:
+def _auc(column: Vector, y: Vector) -> tuple[float, float]:
+    """AUC of a column, whichever way it points, and its standard error."""
     known = np.isfinite(column) & np.isfinite(y)
     events, others = column[known & (y == 1)], column[known & (y == 0)]
     if min(len(events), len(others)) < LEAST_ROWS:
-        return np.nan
+        return np.nan, np.nan
     rank = rankdata(np.concatenate([events, others]))[: len(events)].sum()
     n, m = len(events), len(others)
     area = (rank - n * (n + 1) / 2) / (n * m)
-    return float(max(area, 1 - area))
+    area = max(area, 1 - area)
+    one, two = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = area * (1 - area) + (n - 1) * (one - area**2) + (m - 1) * (two - area**2)
+    return float(area), float(np.sqrt(variance / (n * m)))
 
 
 def certain_risks(risks: pd.DataFrame) -> Iterator[str]:

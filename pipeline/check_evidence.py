@@ -92,7 +92,8 @@ class Target:
     predictions : DataFrame or None
     plan : SplitPlan or None
     bundles : mapping of candidate to the content of its ``bundle.json``
-    refused : mapping of candidate to why its bundle is not accepted by this program
+    refused : str
+        Why this program does not accept the bundle of the chosen candidate; empty if it does.
     protocols : mapping of name to the result of a protocol that was run
     ladder : mapping of candidate to an unfitted estimator, or None
     data_sha256 : str
@@ -107,7 +108,7 @@ class Target:
     predictions: pd.DataFrame | None = None
     plan: SplitPlan | None = None
     bundles: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
+    refused: str = ""
     protocols: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     ladder: Mapping[str, Any] | None = None
     data_sha256: str = ""
@@ -177,7 +178,6 @@ def read_target(study: Study, folder: Path, name: str) -> Target:
     """Read the artefacts of one target of a study's folder, as far as its stages have come."""
     train, evaluate = folder / name / "train", folder / name / "evaluate"
     splits = _json(train / "splits.json")
-    bundles, refused = _bundles(train / "candidates")
     ladder, sha256 = _as_trained(study, folder, name)
     return Target(
         study=study,
@@ -187,8 +187,8 @@ def read_target(study: Study, folder: Path, name: str) -> Target:
         subgroups=_json(evaluate / "subgroups.json"),
         predictions=_table(train / "predictions.parquet"),
         plan=None if splits is None else SplitPlan.from_dict(splits),
-        bundles=bundles,
-        refused=refused,
+        bundles={p.parent.name: read_json(p) for p in sorted(train.glob("*/*/bundle.json"))},
+        refused=_refused(folder / name / "bundle"),
         protocols={p.stem: read_json(p) for p in sorted((folder / name).glob("protocols/*.json"))},
         ladder=ladder,
         data_sha256=sha256,
@@ -210,16 +210,14 @@ def _as_trained(study: Study, folder: Path, name: str) -> tuple[dict[str, Any] |
     return {c.name: c.make(**c.grid[0]) for c in ladder}, data.sha256()
 
 
-def _bundles(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    bundles, refused = {}, {}
-    for path in sorted(folder.glob("*/bundle.json")):
-        name = path.parent.name
-        bundles[name] = read_json(path)
-        try:
-            read_bundle(path.parent)
-        except BundleError as error:
-            refused[name] = str(error)
-    return bundles, refused
+def _refused(folder: Path) -> str:
+    if not (folder / "bundle.json").exists():
+        return ""
+    try:
+        read_bundle(folder)
+    except BundleError as error:
+        return str(error)
+    return ""
 
 
 def _table(path: Path) -> pd.DataFrame | None:
