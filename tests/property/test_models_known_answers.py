@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from models.audit import judge_permutations
 from models.bootstrap import draw_counts, resample_procedure
+from models.check_tables import chosen_by_outcome
 from models.classifiers import FeatureRoles, LadderSettings, make_ladder
 from models.errors import LeakageError, NotEnoughDataError
 from models.internal_external import judge_settings
@@ -119,12 +120,18 @@ def test_selection_before_the_split_makes_noise_look_predictive_and_is_refused()
         "columns: expected a choice made without the outcome, found one that changes when "
         "outcomes are shuffled. Choose inside the fold, as a step of the pipeline."
     )
+    assert caught.value.code == "EIH016"
+    # Where only its result is seen, the choice shows in what was left out.
+    assert len(list(chosen_by_outcome(X, selected.columns, y))) == 1
     fitted = SelectKBest(f_classif, k=10).fit(X, y)
     leaky = Candidate(
         "leaky", 1, lambda: Pipeline([("select", fitted), ("model", LogisticRegression())]), ({},)
     )
-    with pytest.raises(LeakageError, match="SelectKBest \\('select'\\): expected an unfitted"):
+    with pytest.raises(
+        LeakageError, match="SelectKBest \\('select'\\): expected an unfitted"
+    ) as late:
         cross_validate(X, y, plan, [leaky])
+    assert late.value.code == "EIH018"
 
 
 def test_a_choice_that_looks_at_features_only_is_accepted():
@@ -144,6 +151,7 @@ def test_a_duplicated_person_is_named_by_rows():
     with pytest.raises(LeakageError) as caught:
         check_no_duplicated_persons(values, person)
 
+    assert caught.value.code == "EIH002"
     assert duplicated_persons(values, person) == [(6, 100)]
     assert str(caught.value) == (
         "rows 6 and 100: expected every person once, found 1 pairs of participants with the same "

@@ -75,6 +75,7 @@ def test_first_run_leaves_report_store_predictions_and_bundles(checkout: Path) -
 
     made = (
         "demo/report/index.html",
+        "demo/checks.json",
         "mlflow.db",
         "demo/predictions.parquet",
         "demo/response/bundle/bundle.json",
@@ -95,8 +96,11 @@ def test_second_run_runs_nothing(checkout: Path) -> None:
     ("helper", "consumers"),
     [
         ("models/explain.py", {"explain"}),
-        ("features/outcome.py", {"label", "train"}),
-        ("features/modulation.py", {"featurize", "train", "explain", "predict", "register"}),
+        ("features/outcome.py", {"label", "train", "check"}),
+        (
+            "features/modulation.py",
+            {"featurize", "train", "check", "explain", "predict", "register"},
+        ),
         ("pipeline/templates/report.html.jinja", {"report"}),
     ],
 )
