@@ -18,6 +18,7 @@ from models.splits import SplitPlan
 from pipeline.artefacts import read_bundle
 from pipeline.config import Params
 from pipeline.dataset import feature_roles, load_dataset, of_endpoint, usable_columns
+from pipeline.errors import TableError
 from pipeline.io import read_json, read_table
 from pipeline.study_folder import CARD, has_table, read_card, read_cases
 from pipeline.target_folder import SELECTION
@@ -161,7 +162,18 @@ def need(content: T | None, what: str) -> T:
 
 
 def read_study(folder: Path, params: Params) -> Study:
-    """Read a study's folder as far as its stages have come."""
+    """Read a study's folder as far as its stages have come.
+
+    Raises
+    ------
+    TableError
+        If there is no study at all, or a table that breaks the contract.
+    """
+    if not has_table(folder, "cases") and not (folder / "features.parquet").exists():
+        raise TableError(
+            f"{folder}: expected the output folder of a study (cases or features), found neither. "
+            "Check the path."
+        )
     card = read_card(folder)["study"] if (folder / CARD).exists() else {}
     texts = {f"{CARD}, {k}": card[k] for k in ("title", "note") if isinstance(card.get(k), str)}
     return Study(

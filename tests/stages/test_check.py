@@ -233,6 +233,21 @@ def test_a_study_that_only_has_cases_is_checked_as_far_as_it_goes(
     assert set(CHECKS) - looked == {u["code"] for u in content["not_looked_at"]}
 
 
+@pytest.mark.parametrize("made", [True, False])
+def test_a_folder_without_a_study_is_no_clean_study(
+    made: bool, tmp_path: Path, eih: Callable[..., Any]
+) -> None:
+    folder = tmp_path / "typo"
+    if made:
+        folder.mkdir()
+
+    said = eih("check", folder, "--output", tmp_path / "checks.json")
+
+    assert said.code == 11
+    assert "expected the output folder of a study (cases or features), found neither" in said.err
+    assert not (tmp_path / "checks.json").exists()
+
+
 def test_a_mute_that_is_no_mapping_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected codes with reasons"):
         check.run(
