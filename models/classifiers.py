@@ -20,6 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from models.boosted import make_xgboost, xgboost_risks
+from models.elastic_net import ElasticNetMargin, elastic_margin_path
 from models.learning import Candidate, Learning, Matrix, Settings
 from models.penalised import RidgeLogistic, RidgeMargin, logistic_path, margin_path
 from models.standardised import SelectColumns, Standardised
@@ -134,22 +135,36 @@ def logistic_risks(settings: Sequence[Settings], train: Learning, X: pd.DataFram
     return risks
 
 
-def make_regression(columns: Sequence[str], alpha: float, spline_knots: int = 0) -> Pipeline:
-    """Ridge regression of the change itself, turned into a probability by its residuals."""
+def make_regression(
+    columns: Sequence[str], alpha: float, spline_knots: int = 0, l1_ratio: float = 0.0
+) -> Pipeline:
+    """Ridge or elastic-net regression of the change itself; its residuals make a probability."""
     prepare = Standardised(tuple(columns), spline_knots)
-    return Pipeline([("prepare", prepare), ("model", RidgeMargin(alpha))])
+    model = ElasticNetMargin(alpha, l1_ratio) if l1_ratio else RidgeMargin(alpha)
+    return Pipeline([("prepare", prepare), ("model", model)])
 
 
 def regression_risks(settings: Sequence[Settings], train: Learning, X: pd.DataFrame) -> Matrix:
-    """Risks under every setting of :func:`make_regression`: one decomposition for all penalties."""
+    """Risks under every setting of :func:`make_regression`: one decomposition for all ridges."""
     risks = np.empty((len(settings), len(X)))
     for members, (seen, unseen) in _prepared(settings, train, X):
-        alphas = [settings[i]["alpha"] for i in members]
-        found = margin_path(seen, train.target("margin"), train.weights, alphas)
-        slopes, intercepts, spreads = found
-        predicted = slopes @ unseen.T + intercepts[:, None]
-        risks[members] = ndtr(predicted / np.maximum(spreads, 1e-12)[:, None])
+        ratios = [settings[i].get("l1_ratio", 0.0) for i in members]
+        for ratio in dict.fromkeys(ratios):
+            those = [i for i, r in zip(members, ratios, strict=True) if r == ratio]
+            alphas = [settings[i]["alpha"] for i in those]
+            slopes, intercepts, spreads = _margin_path(seen, train, alphas, ratio)
+            predicted = slopes @ unseen.T + intercepts[:, None]
+            risks[those] = ndtr(predicted / np.maximum(spreads, 1e-12)[:, None])
     return risks
+
+
+def _margin_path(
+    seen: Matrix, train: Learning, alphas: Sequence[float], l1_ratio: float
+) -> tuple[Matrix, Matrix, Matrix]:
+    margin = train.target("margin")
+    if l1_ratio == 0:
+        return margin_path(seen, margin, train.weights, alphas)
+    return elastic_margin_path(seen, margin, train.weights, alphas, l1_ratio)
 
 
 def _prepared(
@@ -182,6 +197,7 @@ class LadderSettings:
     xgboost_n_estimators: tuple[int, ...]
     logistic_spline_knots: tuple[int, ...] = (0,)
     regression_alpha: tuple[float, ...] = ()
+    regression_l1_ratio: tuple[float, ...] = (0.0,)
     xgboost_calibration: Literal["none", "platt", "beta"] = "none"
     monotone: Mapping[str, int] = field(default_factory=dict)
 
@@ -216,7 +232,11 @@ def _logistic(roles: FeatureRoles, settings: LadderSettings) -> Candidate:
 
 def _regression(roles: FeatureRoles, settings: LadderSettings) -> Candidate:
     # The strongest penalty is the simplest model.
-    grid = [{"alpha": a} for a in sorted(settings.regression_alpha, reverse=True)]
+    penalties = sorted(settings.regression_alpha, reverse=True)
+    grid: list[Settings] = [
+        {"alpha": alpha} | ({"l1_ratio": ratio} if ratio else {})
+        for alpha, ratio in product(penalties, settings.regression_l1_ratio)
+    ]
     rung = _rung("regression", 4, make_regression, (roles.predictors, grid))
     return replace(_with(rung, regression_risks), learns="margin" if roles.predictors else "class")
 

@@ -298,7 +298,7 @@ def make_scorer(fitted: Pipeline | Recalibrated) -> Scorer:
         return StratumScorer(tuple(model.columns), dict(model.rates_), model.rate_)
     if name == "RidgeLogistic":
         return LinearScorer(**_terms(fitted.named_steps["prepare"], model.coef_[0], model))
-    if name == "RidgeMargin":
+    if name in ("RidgeMargin", "ElasticNetMargin"):
         terms = _terms(fitted.named_steps["prepare"], model.coef_, model)
         return MarginScorer(**terms, spread=float(model.spread_))
     if name == "XGBClassifier":

@@ -79,12 +79,19 @@ class TrainParams:
     xgboost_n_estimators: tuple[int, ...] = (40, 120)
     # Restricted cubic splines of the logistic rung: knots tried, 0 = straight lines (3, 4, 5).
     logistic_spline_knots: tuple[int, ...] = (0,)
-    # Penalties of the ridge regression of the change.
+    # Penalties of the regression of the change: how strong, and the share that sets coefficients
+    # to zero (0 = ridge, between = elastic net, 1 = lasso).
     regression_alpha: tuple[float, ...] = (10.0, 30.0, 100.0, 300.0, 1000.0)
+    regression_l1_ratio: tuple[float, ...] = (0.0,)
     # Map of the trees' risks, learnt on tuning-split predictions.
     xgboost_calibration: Literal["none", "platt", "beta"] = "platt"
     # Whether trees keep to the signs in seeds/evidence_signs.toml.
     xgboost_monotone: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what no fit could use."""
+        if not self.regression_l1_ratio or not all(0 <= r <= 1 for r in self.regression_l1_ratio):
+            raise ValueError("regression_l1_ratio: expected a list of numbers from 0 to 1.")
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,7 @@ def ladder_settings(params: TrainParams, data: Dataset, target: str) -> LadderSe
         xgboost_n_estimators=params.xgboost_n_estimators,
         logistic_spline_knots=params.logistic_spline_knots,
         regression_alpha=() if data.margin is None else params.regression_alpha,
+        regression_l1_ratio=params.regression_l1_ratio,
         xgboost_calibration=params.xgboost_calibration,
         monotone=evidence_signs(target) if params.xgboost_monotone else {},
     )

@@ -204,6 +204,7 @@ def full_ladder():
         xgboost_n_estimators=(5, 30, 12),
         logistic_spline_knots=(0, 3),
         regression_alpha=(100.0, 1.0, 10.0),
+        regression_l1_ratio=(0.0, 0.5, 1.0),
         xgboost_calibration="platt",
         monotone={"c": 1},
     )
