@@ -6,7 +6,8 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,17 @@ class LineStore:
                 handle.writelines(json.dumps(line) + "\n" for line in lines)
         except OSError as error:
             raise TableError(f"{self._path}: cannot be written ({error.strerror}).") from None
+
+
+@contextmanager
+def kept_until_done(path: Path, run: str) -> Iterator[LineStore]:
+    """Give a store that is there as long as its run is not done.
+
+    Whatever ends the run early - an error, a kill - leaves the file; the end of the block
+    removes it, since its results are then where they belong.
+    """
+    yield LineStore(path, run)
+    path.unlink(missing_ok=True)
 
 
 def show_progress(label: str, every_s: float = SECONDS_BETWEEN_LINES) -> Callable[[int, int], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,8 +34,11 @@ from pipeline.dataset import Dataset, block_record, feature_roles, load_dataset,
 from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
 from pipeline.relabel import FoldLabels, labels_per_fold
-from pipeline.resume import show_progress
+from pipeline.resume import fingerprint, kept_until_done, show_progress
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
+
+# Beside the folders that DVC empties before it runs the stage again.
+UNFINISHED = "train.unfinished.jsonl"
 
 
 def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Path) -> Selection:
@@ -47,7 +51,8 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
     target : str
     output : Path
         Folder of the target: gets ``train/`` (out-of-fold predictions, splits, selection, every
-        candidate's bundle) and ``bundle/`` (the chosen one).
+        candidate's bundle) and ``bundle/`` (the chosen one). While training runs, finished folds
+        are kept in a file beside them; a run that was killed goes on from there.
     """
     data = load_dataset(*tables, params.endpoint, target, params.decision_time)
     columns = usable_columns(data.X)
@@ -65,18 +70,32 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
     labels = fold_labels(data, plan, soft)
     final = data.soft if soft else data.y
     usable = learnable(plan, labels.fitted, final)
-    execution = Execution(params.jobs, progress=show_progress(f"train {target}"))
-    out_of_fold = validate(X, labels, usable, ladder, execution)
-    judged = judged_labels(labels.judged, plan)
-    selection = select_candidate(judged, data.person, risks_by_candidate(out_of_fold, plan))
-    record = _record(data, plan, params)
-    for candidate in ladder:
-        bundle = _fit_bundle(candidate, X, data, usable, (target, record | {"soft_labels": soft}))
-        write_bundle(bundle, output / "train" / "candidates" / candidate.name)
-        if candidate.name == selection.selected:
-            write_bundle(bundle, output / "bundle")
-    _write(output / "train", data, plan, out_of_fold, (selection, judged))
+    run_hash = _run_hash(X, labels, usable, ladder)
+    with kept_until_done(output / UNFINISHED, run_hash) as store:
+        execution = Execution(params.jobs, store, show_progress(f"train {target}"))
+        out_of_fold = validate(X, labels, usable, ladder, execution)
+        judged = judged_labels(labels.judged, plan)
+        selection = select_candidate(judged, data.person, risks_by_candidate(out_of_fold, plan))
+        record = _record(data, plan, params) | {"soft_labels": soft}
+        for candidate in ladder:
+            bundle = _fit_bundle(candidate, X, data, usable, (target, record))
+            write_bundle(bundle, output / "train" / "candidates" / candidate.name)
+            if candidate.name == selection.selected:
+                write_bundle(bundle, output / "bundle")
+        _write(output / "train", data, plan, out_of_fold, (selection, judged))
     return selection
+
+
+def _run_hash(
+    X: pd.DataFrame, labels: FoldLabels, plan: SplitPlan, ladder: Sequence[Candidate]
+) -> str:
+    """Hash of everything that what a fold says depends on."""
+    values = hashlib.sha256(np.ascontiguousarray(X.to_numpy()).tobytes())
+    for part in (labels.fitted, labels.margin):
+        values.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
+    candidates = [[c.name, c.learns, c.calibrate, [dict(s) for s in c.grid]] for c in ladder]
+    about = (list(X.columns), plan.sha256(), candidates, stack_versions(), git_commit())
+    return fingerprint(values.hexdigest(), *about)
 
 
 def validate(
