@@ -176,6 +176,50 @@ def calibration_instability_figure(curves: pd.DataFrame, path: Path) -> None:
     save(figure, path)
 
 
+def mape_figure(rows: pd.DataFrame, path: Path) -> None:
+    """Draw every row's mean absolute prediction error against the risk the model gives it.
+
+    Parameters
+    ----------
+    rows : DataFrame with ``risk`` and ``mape``
+    """
+    figure, axes = plt.subplots(figsize=(4.5, 4))
+    axes.scatter(rows["risk"], rows["mape"], s=5, color="0.4", alpha=0.5, lw=0)
+    mean = float(rows["mape"].mean())
+    axes.axhline(mean, color="tab:blue", lw=1, label=f"mean {mean:.3f}")
+    axes.set(
+        xlabel="risk by the model",
+        ylabel="mean absolute prediction error",
+        title="Mean absolute prediction error",
+        xlim=(0, 1),
+        ylim=(0, None),
+    )
+    axes.legend(frameon=False, fontsize=8)
+    save(figure, path)
+
+
+def classification_instability_figure(rows: pd.DataFrame, threshold: float, path: Path) -> None:
+    """Draw the share of resamples that put a row on the other side of the threshold.
+
+    Parameters
+    ----------
+    rows : DataFrame with ``risk`` and ``class_changes``
+    threshold : float
+    """
+    figure, axes = plt.subplots(figsize=(4.5, 4))
+    axes.scatter(rows["risk"], rows["class_changes"], s=5, color="0.4", alpha=0.5, lw=0)
+    axes.axvline(threshold, color="tab:blue", lw=1, label=f"threshold {threshold:.2f}")
+    axes.set(
+        xlabel="risk by the model",
+        ylabel="share of resamples with the other class",
+        title="Classification instability",
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )
+    axes.legend(frameon=False, fontsize=8)
+    save(figure, path)
+
+
 def learning_curve_figure(table: pd.DataFrame, path: Path) -> None:
     """Draw the log loss by the number of persons learnt from."""
     figure, axes = plt.subplots(figsize=(5.5, 3.5))

@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from models.optimism import WHY_632
 from pipeline.check_results import read_checks, summary
 from pipeline.config import ReportParams
 from pipeline.evaluate import ladder_table
 from pipeline.io import atomic_path, read_json, write_table
+from pipeline.protocol_sections import protocol_sections
 from pipeline.study_folder import CARD, read_card
 from pipeline.target_folder import NOT_ENOUGH_DATA
 
@@ -42,6 +44,7 @@ def run(params: ReportParams, folder: Path, targets: tuple[str, ...], output: Pa
         "endpoints": labels["endpoints"],
         "reliability": labels["reliability"],
         "targets": sections,
+        "why_not_plain_optimism": WHY_632,
         "cautions": cautions(labels["design"]),
         "checks": _checks(folder),
     }
@@ -127,8 +130,16 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
         "ladder": _records(ladder),
         "families": explained.get(shown, {}).get("families", {}),
         "shown": shown,
-        "figures": {title: _data_uri(path) for title, path in figures.items() if path.exists()},
+        "figures": _shown(figures),
+        "protocols": [
+            {"title": s.title, "sentences": s.sentences, "figures": _shown(s.figures)}
+            for s in protocol_sections(folder)
+        ],
     }
+
+
+def _shown(figures: dict[str, Path]) -> dict[str, str]:
+    return {title: _data_uri(path) for title, path in figures.items() if path.exists()}
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

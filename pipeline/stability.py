@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from models.bootstrap import Resampled
 from models.stability import Stability, measure_stability
-from pipeline.figures import calibration_instability_figure, prediction_instability_figure
+from pipeline.figures import (
+    calibration_instability_figure,
+    classification_instability_figure,
+    mape_figure,
+    prediction_instability_figure,
+)
 from pipeline.io import write_table
 from pipeline.optimism import bootstrap
 from pipeline.protocols import Subject
 
 # Riley and Collins 2023 ask for at least this many.
 ENOUGH = 200
+# The figures, by the start of their file names.
+PREDICTION, MAPE = "prediction_instability", "mape"
+CLASSIFICATION, CALIBRATION = "classification_instability", "calibration_instability"
 
 
 def run(
@@ -41,13 +50,21 @@ def run(
 
 
 def _write(subject: Subject, candidate: str, found: Stability, resampled: Resampled) -> None:
-    folder = subject.protocols
+    """Write the tables, and the four figures with the numbers they show as CSV.
+
+    The CSV of the rows is in the order of the risk and names nobody.
+    """
+
+    def place(name: str, extension: str) -> Path:
+        return subject.protocols / f"{name}_{candidate}.{extension}"
+
     keys = subject.data.keys.reset_index(drop=True)
-    write_table(pd.concat([keys, found.rows], axis=1), folder / f"stability_{candidate}.parquet")
-    write_table(found.curves, folder / f"calibration_instability_{candidate}.csv")
-    prediction_instability_figure(
-        resampled.original, resampled.risks, folder / f"prediction_instability_{candidate}.png"
-    )
-    calibration_instability_figure(
-        found.curves, folder / f"calibration_instability_{candidate}.png"
-    )
+    write_table(pd.concat([keys, found.rows], axis=1), place("stability", "parquet"))
+    by_risk = found.rows.sort_values(list(found.rows.columns), ignore_index=True)
+    write_table(by_risk, place(PREDICTION, "csv"))
+    write_table(found.curves, place(CALIBRATION, "csv"))
+    prediction_instability_figure(resampled.original, resampled.risks, place(PREDICTION, "png"))
+    mape_figure(by_risk, place(MAPE, "png"))
+    threshold = found.summary["threshold"]
+    classification_instability_figure(by_risk, threshold, place(CLASSIFICATION, "png"))
+    calibration_instability_figure(found.curves, place(CALIBRATION, "png"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import shutil
@@ -16,7 +17,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.config import Params
+from pipeline import report
+from pipeline.config import Params, ReportParams
+from pipeline.protocol_sections import protocol_sections
 from pipeline.resume import LineStore, fingerprint, show_progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -73,8 +76,48 @@ def test_stability_reads_the_run_of_optimism_and_more_resamples_continue_it(
     rows = pd.read_parquet(run.parent / "stability_logistic.parquet")
     assert len(rows) == found["n_rows"]
     assert rows["mape"].mean() == pytest.approx(found["mape"])
-    for figure in ("prediction_instability_logistic", "calibration_instability_logistic"):
-        assert (run.parent / f"{figure}.png").stat().st_size > 1000
+    for figure in ("prediction_instability", "mape", "classification_instability",
+                   "calibration_instability"):  # fmt: skip
+        assert (run.parent / f"{figure}_logistic.png").stat().st_size > 1000
+    shown = pd.read_csv(run.parent / "prediction_instability_logistic.csv")
+    assert list(shown.columns) == ["risk", "mape", "lower", "upper", "class_changes"]
+    assert shown["risk"].is_monotonic_increasing
+    assert shown["class_changes"].mean() == pytest.approx(found["classification_instability"])
+    curves = pd.read_csv(run.parent / "calibration_instability_logistic.csv")
+    assert {"risk", "original", "lower", "median", "upper"} == set(curves.columns)
+
+
+def test_the_report_shows_the_protocols_that_have_been_run(
+    ask, folder: Path, trained: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "small"
+    shutil.copytree(trained, copy)
+    plain = report.run(ReportParams(), copy, ("response",), tmp_path / "plain").read_text()
+    said = [
+        ask("optimism", "--candidate", "xgboost", "--resamples", "3"),
+        ask("stability", "--resamples", "6"),
+        ask("internal-external", "--by", "site_id", "--candidates", "stratum,logistic"),
+        ask("learning-curve", "--sizes", "30,50", "--candidates", "stratum,logistic"),
+        ask("temporal", "--by", "period", "--candidates", "logistic"),
+        ask("audit", "--permutations", "19"),
+    ]
+    shutil.copytree(folder / "response" / "protocols", copy / "response" / "protocols")
+
+    page = report.run(ReportParams(), copy, ("response",), tmp_path / "page").read_text()
+
+    assert page.count("<img ") == plain.count("<img ") + 4 + 1
+    assert "<h3>" not in plain
+    text = html.unescape(page)
+    assert "by .632+ over 3 of 3 resamples of persons of the whole procedure" in text
+    assert f"{said[1]['classification_instability']:.1%} of rows change sides" in text
+    assert "At least 200 resamples are asked for" in text
+    assert "in a new site_id between" in text
+    assert said[5]["sentence"] in text
+    assert text.count("trees reproduce rows") == plain.count("trees reproduce rows") + 1
+
+
+def test_a_target_without_protocols_has_no_section(tmp_path: Path) -> None:
+    assert protocol_sections(tmp_path) == []
 
 
 def test_the_ladders_own_choice_can_be_corrected_too(ask) -> None:
