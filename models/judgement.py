@@ -152,6 +152,13 @@ class Judgement:
         return rows
 
 
+def no_net_benefit_rows(settings: Settings, reason: Reason) -> list[dict[str, Any]]:
+    """Return the rows of :meth:`Judgement.net_benefit_rows` where nothing can be said."""
+    names = ("model", "lower", "upper", "treat_all", "standardised", "interventions_avoided")
+    empty = dict.fromkeys(names, np.nan)
+    return [{"threshold": t, **empty, "reason": str(reason)} for t in settings.thresholds]
+
+
 def _threshold_from(settings: Settings, threshold: float) -> str:
     if settings.harm_ratio is not None:
         return f"harm ratio {settings.harm_ratio:g}: h / (1 + h)"
@@ -165,7 +172,9 @@ def _no_cut(judgement: Judgement) -> Reason:
     return Reason.NO_THRESHOLD if one_fold else Reason.ONE_CLASS
 
 
-def judge(judged: Judged, risks: Matrix, settings: Settings) -> Judgement:
+def judge(
+    judged: Judged, risks: Matrix, settings: Settings, cuts: Matrix | None = None
+) -> Judgement:
     """Judge one model's predictions.
 
     The same settings draw the same persons for every model: differences are paired.
@@ -175,7 +184,10 @@ def judge(judged: Judged, risks: Matrix, settings: Settings) -> Judgement:
     judged : Judged
     risks : ndarray of shape (n_repeats, n_rows)
     settings : Settings
+    cuts : ndarray of shape (n_repeats, n_rows), optional
+        The threshold of each row, see :func:`row_thresholds`; by default those of these rows.
     """
+    cuts = row_thresholds(judged, risks, settings.harm_ratio) if cuts is None else cuts
     grid = _grid(judged, risks)
     thresholds = np.array(settings.thresholds, dtype=np.float64)
 
@@ -186,7 +198,7 @@ def judge(judged: Judged, risks: Matrix, settings: Settings) -> Judgement:
         model, treat_all = net_benefit(y, part.risk, drawn, thresholds)
         return {
             **metrics_of(part, weights, fitted),
-            **_classify(part, drawn, settings.harm_ratio),
+            **_classify(part, drawn, cuts[part.repeat, part.rows]),
             "curve": smooth.at_risks(fitted, grid),
             "net_benefit": model,
             "treat_all": treat_all,
@@ -208,12 +220,30 @@ def _grid(judged: Judged, risks: Matrix) -> Vector:
     return np.linspace(low, high, GRID_POINTS) if low < high else np.array([low])
 
 
-def _classify(part: Part, drawn: Matrix, harm_ratio: float | None) -> dict[str, Vector]:
-    if harm_ratio is None:
-        cut = thresholds_within_folds(part.judged, part.risk)
-    else:
-        cut = np.full(len(part.risk), threshold_of_harm_ratio(harm_ratio))
-    if cut is None or np.isnan(cut).any():
+def row_thresholds(judged: Judged, risks: Matrix, harm_ratio: float | None) -> Matrix:
+    """Threshold of each row in each repeat: of the harm ratio, or chosen on the other folds.
+
+    Parameters
+    ----------
+    judged : Judged
+    risks : ndarray of shape (n_repeats, n_rows)
+    harm_ratio : float or None
+
+    Returns
+    -------
+    ndarray of shape (n_repeats, n_rows), NaN where there is none
+    """
+    cuts = np.full(risks.shape, np.nan)
+    for repeat, (part, rows) in enumerate(judged.repeats()):
+        if harm_ratio is not None:
+            cuts[repeat, rows] = threshold_of_harm_ratio(harm_ratio)
+        elif (found := thresholds_within_folds(part, risks[repeat, rows])) is not None:
+            cuts[repeat, rows] = found
+    return cuts
+
+
+def _classify(part: Part, drawn: Matrix, cut: Vector) -> dict[str, Vector]:
+    if np.isnan(cut).any():
         return {n: np.full(len(drawn), np.nan) for n in ("threshold", *CLASSIFICATION)}
     found = classification(part.judged.y, part.risk >= cut, drawn)
     return {"threshold": np.full(len(drawn), float(cut.mean())), **found}

@@ -83,12 +83,15 @@ class Part:
         Positions of the rows among those of all repeats.
     smooth : Lowess
         Of the risks.
+    repeat : int
+        Which one it is.
     """
 
     judged: Judged
     risk: Vector
     rows: Index
     smooth: Lowess
+    repeat: int = 0
 
     def weights(self, weights: Matrix) -> Matrix:
         """Return the weights of the part's rows."""
@@ -104,8 +107,8 @@ def prepare(judged: Judged, risks: Matrix) -> list[Part]:
     risks : ndarray of shape (n_repeats, n_rows)
     """
     return [
-        Part(part, risk[rows], rows, make_lowess(risk[rows]))
-        for (part, rows), risk in zip(judged.repeats(), risks, strict=True)
+        Part(part, risk[rows], rows, make_lowess(risk[rows]), repeat)
+        for repeat, ((part, rows), risk) in enumerate(zip(judged.repeats(), risks, strict=True))
     ]
 
 

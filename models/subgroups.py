@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models.discrimination import Interval
+from models.decision import CLASSIFICATION
 from models.estimate import Estimate, Reason, unknown
 from models.judged import Index, Judged, Matrix
-from models.metrics import auc_with_interval, estimates, resample_metrics
+from models.judgement import Settings, judge, no_net_benefit_rows, row_thresholds
 
 NAMES = (
     "auc",
@@ -53,6 +54,10 @@ class Group:
         Events among the rows, the mean over repeats.
     metrics : dict of str to Estimate
         NaN with the reason where the group is smaller than the smallest cell.
+    classification : dict of str to Estimate
+        Sensitivity and the like, at the thresholds of the whole data.
+    net_benefit : list of dict
+        A row per declared threshold; ``treat_all`` is acting on all of the group.
     """
 
     level: str
@@ -60,6 +65,8 @@ class Group:
     n_participants: int
     n_events: float
     metrics: dict[str, Estimate]
+    classification: dict[str, Estimate]
+    net_benefit: list[dict[str, Any]]
 
 
 def judge_groups(
@@ -67,12 +74,12 @@ def judge_groups(
     risks: Matrix,
     labels: npt.NDArray[np.object_],
     cell: Cell,
-    draws: tuple[int, int, Interval],
+    settings: Settings,
 ) -> Iterator[Group]:
     """Judge one model's predictions within each level of ``labels``.
 
-    Persons are resampled within the group. A model is not refitted: a group's figures say how the
-    one model does in it.
+    Persons are resampled within the group. A model is not refitted, and a threshold is not chosen
+    anew: a group's figures say how the one model, used as it would be, does in it.
 
     Parameters
     ----------
@@ -81,20 +88,21 @@ def judge_groups(
     labels : ndarray of shape (n_rows,), str
         Every row has one; a missing value is a level of its own.
     cell : Cell
-    draws : (n_resamples, seed, interval of the AUC)
+    settings : Settings
 
     Yields
     ------
     Group, by level
     """
+    cuts = row_thresholds(judged, risks, settings.harm_ratio)
     for level in sorted(set(labels)):
         rows = np.flatnonzero(labels == level)
         part = _only(judged, rows)
         events = [(repeat.y.sum(), (1 - repeat.y).sum()) for repeat, _ in part.repeats()]
         small = part.n_persons < cell.persons or np.min(events) < cell.events
-        metrics = _unknown() if small else _metrics(part, risks[:, rows], draws)
+        figures = _unknown(settings) if small else _figures(part, (risks, cuts), rows, settings)
         n_events = float(np.mean([e for e, _ in events]))
-        yield Group(str(level), len(rows), part.n_persons, n_events, metrics)
+        yield Group(str(level), len(rows), part.n_persons, n_events, *figures)
 
 
 def _only(judged: Judged, rows: Index) -> Judged:
@@ -103,15 +111,24 @@ def _only(judged: Judged, rows: Index) -> Judged:
     return Judged(judged.y[..., rows], person, judged.block[:, rows])
 
 
-def _unknown() -> dict[str, Estimate]:
-    return {name: unknown(Reason.SMALL_CELL) for name in NAMES}
+Figures = tuple[dict[str, Estimate], dict[str, Estimate], list[dict[str, Any]]]
 
 
-def _metrics(
-    judged: Judged, risks: Matrix, draws: tuple[int, int, Interval]
-) -> dict[str, Estimate]:
-    n_resamples, seed, interval = draws
-    values = resample_metrics(judged, {"": risks}, n_resamples=n_resamples, seed=seed)[""]
-    found = estimates(judged, risks, values)
-    found["auc"] = auc_with_interval(judged, risks, values, interval)
-    return {name: found[name] for name in NAMES}
+def _unknown(settings: Settings) -> Figures:
+    small = unknown(Reason.SMALL_CELL)
+    empty = no_net_benefit_rows(settings, Reason.SMALL_CELL)
+    return dict.fromkeys(NAMES, small), dict.fromkeys(CLASSIFICATION, small), empty
+
+
+def _figures(
+    judged: Judged, whole: tuple[Matrix, Matrix], rows: Index, settings: Settings
+) -> Figures:
+    risks, cuts = (values[:, rows] for values in whole)
+    found = judge(judged, risks, settings, cuts)
+    metrics = found.estimates() | {"auc": found.auc()}
+    classified = found.classification()
+    return (
+        {name: metrics[name] for name in NAMES},
+        {name: classified[name] for name in CLASSIFICATION},
+        found.net_benefit_rows(),
+    )

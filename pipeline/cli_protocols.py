@@ -151,7 +151,7 @@ def temporal(
 ) -> None:
     """Predict later rows from earlier rows of other persons.
 
-    Example: eih temporal outputs/demo --by period --cut 1 --json -
+    Example: eih temporal outputs/demo --by period --cut 4 --json -
     """
     from pipeline.temporal import run
 

@@ -12,7 +12,7 @@ import pandas as pd
 from models.discrimination import Interval
 from models.estimate import Estimate
 from models.judged import Judged
-from models.judgement import Judgement, Settings, judge, net_benefit_differences
+from models.judgement import Judgement, judge, net_benefit_differences
 from models.metrics import auc_versus, bootstrap_name, differences
 from models.sample_size import Available, outcome_icc, sample_size_verdict
 from models.selection import COMPARATORS, verdict
@@ -27,7 +27,7 @@ from pipeline.figures import (
     roc_figure,
 )
 from pipeline.io import read_json, read_table, write_json, write_table
-from pipeline.judging import EVERY_ROW, Columns, Predictions, read_predictions
+from pipeline.judging import EVERY_ROW, Columns, Predictions, judging_settings, read_predictions
 from pipeline.subgroups import flat_table, judge_columns, usable, with_cases
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 
@@ -73,26 +73,6 @@ def run(
         judged = (read.judged, {probability: own.risks})
         result["subgroups"] = judge_columns(params, judged, rows, groups)
     return result
-
-
-def judging_settings(params: EvaluateParams) -> Settings:
-    """Take the settings of judging from the parameters.
-
-    Raises
-    ------
-    ConfigError
-        For thresholds that are no risks between 0 and 1, or a harm ratio of zero or less.
-    """
-    bad = [t for t in params.thresholds if not 0 < t < 1]
-    if bad:
-        raise ConfigError(f"evaluate, thresholds: expected risks between 0 and 1, found {bad[0]}.")
-    if params.harm_ratio is not None and not 0 < params.harm_ratio < float("inf"):
-        raise ConfigError(
-            f"evaluate, harm_ratio: expected a number above 0, found {params.harm_ratio}."
-        )
-    return Settings(
-        params.resamples, params.seed, params.thresholds, params.harm_ratio, params.interval
-    )
 
 
 def with_options(

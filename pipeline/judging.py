@@ -12,7 +12,9 @@ import pandas as pd
 from features.columns import MISSING_WORDS
 from models.errors import NotEnoughDataError
 from models.judged import Judged
-from pipeline.errors import TableError
+from models.judgement import Settings
+from pipeline.config import EvaluateParams
+from pipeline.errors import ConfigError, TableError
 from pipeline.io import read_table
 
 Matrix = npt.NDArray[np.float64]
@@ -58,6 +60,26 @@ class Predictions:
     left_out: dict[str, int]
     clusters: str
     rows: pd.DataFrame
+
+
+def judging_settings(params: EvaluateParams) -> Settings:
+    """Take the settings of judging from the parameters.
+
+    Raises
+    ------
+    ConfigError
+        For thresholds that are no risks between 0 and 1, or a harm ratio of zero or less.
+    """
+    bad = [t for t in params.thresholds if not 0 < t < 1]
+    if bad:
+        raise ConfigError(f"evaluate, thresholds: expected risks between 0 and 1, found {bad[0]}.")
+    if params.harm_ratio is not None and not 0 < params.harm_ratio < float("inf"):
+        raise ConfigError(
+            f"evaluate, harm_ratio: expected a number above 0, found {params.harm_ratio}."
+        )
+    return Settings(
+        params.resamples, params.seed, params.thresholds, params.harm_ratio, params.interval
+    )
 
 
 def read_predictions(path: Path, columns: Columns, probabilities: list[str]) -> Predictions:

@@ -14,7 +14,7 @@ from models.judged import Judged, Matrix
 from models.subgroups import NAMES, Cell, Group, judge_groups
 from pipeline.config import EvaluateParams
 from pipeline.errors import ConfigError, TableError
-from pipeline.judging import read_known
+from pipeline.judging import judging_settings, read_known
 
 AGE, AGE_BAND = "age_years", "age_band"
 MISSING = "missing"
@@ -112,12 +112,12 @@ def judge_columns(
     """Judge each model within each level of each column: one record per model, column and level."""
     judged, risks = predictions
     cell = Cell(params.minimum_cell_persons, params.minimum_cell_events)
-    draws = (params.resamples, params.seed, params.interval)
+    settings = judging_settings(params)
     records: list[dict[str, Any]] = []
     for column in columns:
         named = labels(rows, column, params.age_bands)
         for model, risk in risks.items():
-            groups = judge_groups(judged, risk, named, cell, draws)
+            groups = judge_groups(judged, risk, named, cell, settings)
             records += [_record(g) | {"model": model, "column": column} for g in groups]
     return records
 
@@ -129,6 +129,8 @@ def _record(group: Group) -> dict[str, Any]:
         "n_participants": group.n_participants,
         "n_events": group.n_events,
         **{name: estimate.to_dict() for name, estimate in group.metrics.items()},
+        "classification": {n: e.to_dict() for n, e in group.classification.items()},
+        "net_benefit": group.net_benefit,
     }
 
 
@@ -138,8 +140,7 @@ def flat_table(records: list[dict[str, Any]]) -> pd.DataFrame:
     rows = []
     for record in records:
         row = {name: record[name] for name in first}
-        for name in NAMES:
-            found = record[name]
+        for name, found in {**{n: record[n] for n in NAMES}, **record["classification"]}.items():
             row |= {
                 name: found["estimate"],
                 f"{name}_lower": found["lower"],

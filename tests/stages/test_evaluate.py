@@ -304,6 +304,8 @@ def test_subgroups_are_judged_with_their_own_persons(judge: Judge) -> None:
     assert found["male"]["n_participants"] == men["participant_id"].nunique()
     assert found["male"]["auc"]["estimate"] == pytest.approx(roc_auc_score(men["y"], men["p"]))
     assert found["male"]["auc"]["lower"] < found["male"]["auc"]["estimate"]
+    assert all(row["model"] is not None for row in found["male"]["net_benefit"])
+    assert set(found["male"]["classification"]) >= {"sensitivity", "specificity", "ppv", "npv"}
 
 
 def test_a_missing_level_is_a_group_and_a_small_one_says_so(judge: Judge) -> None:
@@ -336,6 +338,8 @@ def test_training_reports_subgroups_with_their_columns_left_out(trained: Path) -
     assert len(small) > 0
     assert small["auc"].isna().all()
     assert small["auc_reason"].eq("small_cell").all()
+    assert small["sensitivity_reason"].eq("small_cell").all()
+    assert table.loc[table["n_participants"] >= 50, "sensitivity"].between(0, 1).all()
 
 
 def test_a_prediction_without_its_case_is_an_error(trained: Path, tmp_path: Path, eih: Run) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.estimate import Estimate, Reason, bootstrap_p_value
 from models.judged import Judged, bootstrap_weights, weight_blocks
-from models.judgement import Settings, judge, net_benefit_differences
+from models.judgement import Settings, judge, net_benefit_differences, row_thresholds
 from models.metrics import all_metrics, resample_metrics
 from models.subgroups import NAMES, Cell, judge_groups
 
@@ -189,7 +191,7 @@ CELL = Cell(persons=20, events=5)
 
 
 def groups_of(judged, risks, labels, cell=CELL):
-    return {g.level: g for g in judge_groups(judged, risks, labels, cell, (60, 1, "auto"))}
+    return {g.level: g for g in judge_groups(judged, risks, labels, cell, SETTINGS)}
 
 
 def test_a_group_is_judged_as_if_it_were_the_study():
@@ -240,3 +242,42 @@ def test_few_non_events_make_a_small_group_too():
 
     assert found["a"].metrics["auc"].reason == Reason.SMALL_CELL
     assert np.isfinite(found["b"].metrics["auc"].estimate)
+
+
+def test_a_group_is_classified_at_the_thresholds_of_everybody():
+    judged, risks = study()
+    # Two groups of other risks: thresholds of their own would be others.
+    shifted = np.where(judged.person < 25, risks * 0.5, risks)
+    labels = np.where(judged.person < 25, "a", "b").astype(object)
+    within_folds = replace(SETTINGS, harm_ratio=None)
+    cuts = row_thresholds(judged, shifted, None)
+
+    found = {g.level: g for g in judge_groups(judged, shifted, labels, CELL, within_folds)}
+
+    for level, group in found.items():
+        rows = labels == level
+        flagged, events = shifted[:, rows] >= cuts[:, rows], judged.y[rows] == 1
+        sensitivity = np.mean([f[events].mean() for f in flagged])
+        assert group.classification["sensitivity"].estimate == pytest.approx(sensitivity)
+        assert group.classification["ppv"].lower <= group.classification["ppv"].upper
+    alone = Judged(judged.y[:75], judged.person[:75], judged.block[:, :75])
+    own = judge(alone, shifted[:, :75], within_folds).classification()
+    assert own["sensitivity"].estimate != found["a"].classification["sensitivity"].estimate
+
+
+def test_a_group_has_its_own_net_benefit_and_a_small_one_has_the_reason():
+    judged, risks = study()
+    labels = np.where(judged.person < 40, "a", "b").astype(object)
+
+    found = groups_of(judged, risks, labels)
+
+    rows = np.flatnonzero(labels == "a")
+    alone = Judged(judged.y[rows], judged.person[rows], judged.block[:, rows])
+    assert found["a"].net_benefit == judge(alone, risks[:, rows], SETTINGS).net_benefit_rows()
+    small = found["b"]
+    assert [row["threshold"] for row in small.net_benefit] == [0.2, 0.5]
+    for row in small.net_benefit:
+        assert np.isnan([row["model"], row["treat_all"], row["interventions_avoided"]]).all()
+        assert row["reason"] == str(Reason.SMALL_CELL)
+    for estimate in small.classification.values():
+        assert estimate.reason == Reason.SMALL_CELL
