@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from models.decision import net_benefit
 from models.discrimination import (
     Placements,
     auc_difference,
@@ -133,3 +134,20 @@ def test_clustered_variance_is_that_of_the_definition(case: str) -> None:
     assert clustered_variance(paired) == pytest.approx(
         EXPECTED.loc[case, "clustered_difference_variance"], rel=1e-9
     )
+
+
+@pytest.mark.parametrize("case", EXPECTED.index)
+def test_net_benefit_is_its_definition(case: str) -> None:
+    """By definition: true positives less false ones at the odds of the threshold, per row."""
+    data, risk, _ = judged(case)
+    thresholds = np.array([0.01, 0.05, 0.2, 0.5, 0.8])
+
+    model, everybody = net_benefit(data.y, risk, np.ones((1, len(risk))), thresholds)
+
+    for at, t in enumerate(thresholds):
+        true = sum(1 for y, p in zip(data.y, risk, strict=True) if p >= t and y == 1)
+        false = sum(1 for y, p in zip(data.y, risk, strict=True) if p >= t and y == 0)
+        n, events = len(risk), int(data.y.sum())
+        assert model[0, at] == pytest.approx(true / n - false / n * t / (1 - t), abs=1e-12)
+        treated = events / n - (n - events) / n * t / (1 - t)
+        assert everybody[0, at] == pytest.approx(treated, abs=1e-12)
