@@ -38,6 +38,7 @@ from models.estimate import (
 )
 from models.judged import Index, Judged, bootstrap_weights, weight_blocks
 from models.lowess import Lowess, make_lowess
+from models.threads import one_thread
 
 __all__ = [
     "CLIP",
@@ -269,7 +270,8 @@ def resample(
     own = [measure(part, np.ones((1, len(judged.person)))) for part in parts]
     estimate = {name: np.mean([f[name] for f in own], axis=0) for name in own[0]}
     found: dict[str, list[npt.NDArray[np.float64]]] = {name: [v] for name, v in estimate.items()}
-    with np.errstate(invalid="ignore", divide="ignore"):  # infinite losses, classes not drawn
+    quiet = np.errstate(invalid="ignore", divide="ignore")  # infinite losses, classes not drawn
+    with one_thread(), quiet:
         for weights, repeat in _draws(judged, n_resamples, seed):
             for name, values in measure(parts[repeat], weights).items():
                 found[name].append(values - own[repeat][name] + estimate[name])

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from joblib import Parallel, delayed
 
+from models.threads import one_thread
+
 Result = dict[str, Any]
 Task = tuple[Callable[..., Result], tuple[Any, ...]]
 Progress = Callable[[int, int], None]
@@ -79,4 +81,5 @@ def run_tasks(
 def _named(
     key: str, function: Callable[..., Result], arguments: tuple[Any, ...]
 ) -> tuple[str, Result]:
-    return key, function(*arguments)
+    with one_thread():
+        return key, function(*arguments)

@@ -18,6 +18,7 @@ from models.metrics import CLIP, log_loss_per_row
 from models.recalibration import Recalibrated, fit_recalibration
 from models.runs import Progress, Result, Store, run_tasks, silent
 from models.splits import Fold, Split, SplitPlan
+from models.threads import one_thread
 
 Rows = npt.NDArray[Any]
 
@@ -81,7 +82,8 @@ def fit_tuned(
     record : dict
         ``setting`` (position in the grid) and ``losses`` (one per setting, empty if untuned).
     """
-    tuned = tune(candidate, Learning(X, y, weights, margin), rows, inner)
+    with one_thread():
+        tuned = tune(candidate, Learning(X, y, weights, margin), rows, inner)
     return tuned.fitted, tuned.record
 
 
