@@ -114,6 +114,26 @@ def iter_text(
         raise TableError(f"{path}: expected delimited text ({_short(error)}).") from None
 
 
+def parse_text(handle: Iterable[str], where: Path) -> pd.DataFrame:
+    """Read comma-separated lines that lie in no file, by the rules of :func:`iter_text`.
+
+    Raises
+    ------
+    TableError
+        For an empty text and for ragged rows; ``where`` names the place. Names that occur twice
+        are kept: they may be values of a table without a header, which no message should repeat.
+    """
+    try:
+        reader = csv.reader(handle)
+        header = next(reader, [])
+        if not header:
+            raise TableError(f"{where}: expected a table with a header, found nothing.")
+        frames = [frame for frame, _ in _chunks(where, header, reader, sys.maxsize, "raise")]
+    except csv.Error as error:
+        raise TableError(f"{where}: expected delimited text ({_short(error)}).") from None
+    return frames[0]
+
+
 def iter_tables(path: Path, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[RaggedRow]]]:
     """Yield any readable table in chunks, with the rows' positions as index.
 
