@@ -62,7 +62,7 @@ fix: env  ## what can be mended by machine
 
 lock:  ## new exact versions: needs uv; records no index address
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --upgrade --extra dev --quiet pyproject.toml -o requirements.lock
+	  --no-emit-index-url --upgrade --extra dev --extra team --quiet pyproject.toml -o requirements.lock
 
 clean:  ## outputs and environment
 	rm -rf outputs $(VENV)

@@ -9,17 +9,13 @@ import ast
 import http.client
 import io
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
@@ -39,6 +35,7 @@ CANARY = "canary-7f3a91"
 KEYS = {"study_id": "s", "participant_id": CANARY, "session_id": "a"}
 GOOD = {**KEYS, "condition": "healthy", "modality": "aerobic"}
 CLIENTS = 50
+RunBare = Callable[[list[str], Path], subprocess.CompletedProcess[str]]
 
 pytestmark = pytest.mark.slow
 
@@ -83,27 +80,22 @@ def batch(trained: Path, cases: pd.DataFrame, tmp_path_factory: pytest.TempPathF
     return risks.reindex(range(len(cases))).to_numpy()
 
 
-def bare_environment() -> dict[str, str]:
-    """An environment that does not lead to this checkout."""
-    left = {n: v for n, v in os.environ.items() if n not in ("PYTHONPATH", "PYTEST_CURRENT_TEST")}
-    # MLflow starts the server by its name.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return left | {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": path}
+@pytest.fixture(scope="module")
+def run_bare(bare: dict[str, str]) -> RunBare:
+    """Run Python outside the checkout, in a folder."""
 
+    def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=folder,
+            env=bare,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
-def run_bare(
-    arguments: list[str], folder: Path, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Run Python outside the checkout."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=bare_environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run
 
 
 # ---- a bare process
@@ -122,7 +114,9 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def loaded(model: Path, cases: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def loaded(
+    model: Path, cases: pd.DataFrame, run_bare: RunBare, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
     """What a bare process says that loads the model and predicts."""
     folder = tmp_path_factory.mktemp("bare")
     cases.to_parquet(folder / "cases.parquet")
@@ -190,7 +184,7 @@ def with_dependencies(lines: list[str]) -> set[str]:
 
 
 def test_code_of_another_contract_is_refused_with_the_difference(
-    model: Path, cases: pd.DataFrame, tmp_path: Path
+    model: Path, cases: pd.DataFrame, run_bare: RunBare, tmp_path: Path
 ) -> None:
     changed = tmp_path / "model"
     shutil.copytree(model, changed)
@@ -245,36 +239,34 @@ def test_loaded_model_refuses_without_repeating_a_value(
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
 def test_mlflow_models_predict_answers_as_the_batch_does(
-    model: Path, cases: pd.DataFrame, batch: Any, tmp_path: Path, kind: str
+    model: Path, cases: pd.DataFrame, batch: Any, run_bare: RunBare, tmp_path: Path, kind: str
 ) -> None:
-    source, output = tmp_path / f"cases.{kind}", tmp_path / "out.json"
+    source = tmp_path / f"cases.{kind}"
     if kind == "csv":
         cases.to_csv(source, index=False)
     else:
         source.write_text(as_json(cases, "dataframe_split"))
 
-    done = mlflow_predict(model, source, output, kind)
+    done = run_bare(predict_command(model, source, kind), tmp_path)
 
     assert done.returncode == 0, done.stderr
-    said = json.loads(output.read_text(), parse_constant=pytest.fail)["predictions"]
+    text = (tmp_path / "out.json").read_text()
+    said = json.loads(text, parse_constant=pytest.fail)["predictions"]
     np.testing.assert_array_equal(np.array([r["p_response"] for r in said], dtype=float), batch)
 
 
-def mlflow_predict(
-    model: Path, source: Path, output: Path, kind: str
-) -> subprocess.CompletedProcess[str]:
-    options = ["-m", str(model), "-i", str(source), "-o", str(output), "-t", kind]
-    start = ["-m", "mlflow", "models", "predict", "--env-manager", "local"]
-    return run_bare([*start, *options], source.parent)
+def predict_command(model: Path, source: Path, kind: str) -> list[str]:
+    start = ["-m", "mlflow", "models", "predict", "--env-manager", "local", "-m", str(model)]
+    return [*start, "-i", str(source), "-o", "out.json", "-t", kind]
 
 
 def test_mlflow_models_predict_refuses_without_repeating_a_value(
-    model: Path, tmp_path: Path
+    model: Path, run_bare: RunBare, tmp_path: Path
 ) -> None:
     source = tmp_path / "cases.json"
     source.write_text(f'{{"dataframe_records": [{{"participant_id": "{CANARY}"')
 
-    done = mlflow_predict(model, source, tmp_path / "out.json", "json")
+    done = run_bare(predict_command(model, source, "json"), tmp_path)
 
     assert done.returncode == 1
     assert "request: could not be read as JSON." in done.stderr
@@ -284,62 +276,20 @@ def test_mlflow_models_predict_refuses_without_repeating_a_value(
 # ---- mlflow models serve
 
 
-@dataclass(frozen=True)
-class Server:
-    """A served model: where it listens, and what it has said."""
-
-    port: int
-    log: Path
-    process: subprocess.Popen[bytes]
-
-    def post(self, body: bytes | str, content_type: str | None) -> tuple[int, str]:
-        """Send one request and return the status and the text of the answer."""
-        headers = {} if content_type is None else {"Content-Type": content_type}
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as client:
-            client.request("POST", "/invocations", body, headers)
-            answer = client.getresponse()
-            return answer.status, answer.read().decode("utf-8")
-
-
 @pytest.fixture(scope="module")
-def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(model: Path, serve: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The model under ``mlflow models serve`` on a free port of the loopback."""
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    start = ["-m", "mlflow", "models", "serve", "--env-manager", "local", "-m", str(model)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, *start, "--host", "127.0.0.1", "--port", str(port)],
-            cwd=folder,
-            env=bare_environment() | {"OMP_NUM_THREADS": "1"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        wait_for(port, process, folder / "log")
-        yield Server(port, folder / "log", process)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
+    start = ["mlflow", "models", "serve", "--env-manager", "local", "-m", str(model)]
+    return serve(start, tmp_path_factory.mktemp("server"), {"OMP_NUM_THREADS": "1"})
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when the server answers its health check."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as client:
-                client.request("GET", "/health")
-                if client.getresponse().status == 200:
-                    return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the server did not start: {log.read_text()}")
+def post(server: Any, body: bytes | str, content_type: str | None) -> tuple[int, str]:
+    """Send one request and return the status and the text of the answer."""
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as client:
+        client.request("POST", "/invocations", body, headers)
+        answer = client.getresponse()
+        return answer.status, answer.read().decode("utf-8")
 
 
 def as_json(table: pd.DataFrame, layout: str) -> str:
@@ -367,7 +317,7 @@ def as_body(table: pd.DataFrame, how: int) -> tuple[bytes | str, str]:
 
 
 def test_fifty_clients_at_once_get_exactly_what_the_batch_gives(
-    server: Server, cases: pd.DataFrame, batch: Any
+    server: Any, cases: pd.DataFrame, batch: Any
 ) -> None:
     rng = np.random.default_rng(5)
     questions = [
@@ -376,7 +326,7 @@ def test_fifty_clients_at_once_get_exactly_what_the_batch_gives(
 
     def ask(question: tuple[Any, int]) -> tuple[int, list[Any], list[Any]]:
         rows, how = question
-        status, text = server.post(*as_body(cases.iloc[rows], how))
+        status, text = post(server, *as_body(cases.iloc[rows], how))
         said = json.loads(text, parse_constant=pytest.fail)["predictions"]
         return status, [r["p_response"] for r in said], [r["reject"] for r in said]
 
@@ -438,10 +388,10 @@ MALFORMED: dict[str, tuple[bytes | str, str | None, int]] = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_request_is_refused_without_repeating_it(server: Server, name: str) -> None:
+def test_malformed_request_is_refused_without_repeating_it(server: Any, name: str) -> None:
     body, content_type, expected = MALFORMED[name]
 
-    status, text = server.post(body, content_type)
+    status, text = post(server, body, content_type)
 
     assert status == expected, text
     said = json.loads(text)
@@ -463,8 +413,8 @@ def test_malformed_request_is_refused_without_repeating_it(server: Server, name:
         {"pcs_1": 2.5},
     ],
 )
-def test_bad_row_gets_its_reason_and_no_value(server: Server, cells: dict[str, Any]) -> None:
-    status, text = server.post(record(**cells), JSON)
+def test_bad_row_gets_its_reason_and_no_value(server: Any, cells: dict[str, Any]) -> None:
+    status, text = post(server, record(**cells), JSON)
 
     (row,) = json.loads(text)["predictions"]
     assert (status, row["p_response"]) == (200, None)
@@ -472,22 +422,22 @@ def test_bad_row_gets_its_reason_and_no_value(server: Server, cells: dict[str, A
     assert CANARY not in text
 
 
-def test_ids_come_back_as_they_were_sent(server: Server) -> None:
+def test_ids_come_back_as_they_were_sent(server: Any) -> None:
     ids = ["007", str(2**53 + 1), "ä 'ö'"]
     rows = [{**GOOD, "participant_id": i} for i in [*ids, 2**53 + 1, 17]]
 
-    _, text = server.post(json.dumps({"dataframe_records": rows}), JSON)
+    _, text = post(server, json.dumps({"dataframe_records": rows}), JSON)
 
     said = [r["participant_id"] for r in json.loads(text)["predictions"]]
     assert said == [*ids, str(2**53 + 1), "17"]
 
 
-def test_server_lives_on_and_its_log_holds_no_value(server: Server) -> None:
+def test_server_lives_on_and_its_log_holds_no_value(server: Any) -> None:
     for body, content_type, _ in MALFORMED.values():
-        server.post(body, content_type)
-    server.post(record(age_years=CANARY, **{CANARY: 1}), JSON)
+        post(server, body, content_type)
+    post(server, record(age_years=CANARY, **{CANARY: 1}), JSON)
 
-    assert server.post(record(), JSON)[0] == 200
+    assert post(server, record(), JSON)[0] == 200
     assert server.process.poll() is None
     log = server.log.read_text()
     assert CANARY not in log
