@@ -24,6 +24,7 @@ import pandas as pd
 
 from models.errors import BundleError
 from models.scorers import SCORERS, BoostedScorer, Contributions, Scorer
+from models.ubj import check_booster
 
 FORMAT = 1
 PLAIN_NAME = re.compile(r"\w[\w-]*(\.\w+)*")  # no separator, drive or parent of any system
@@ -218,7 +219,10 @@ def _scorer(files: Files) -> Scorer:
     kind: Callable[..., Scorer] = SCORERS[content.pop("kind")]
     if kind is BoostedScorer:
         content["ubj"] = files["booster.ubj"]
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+    scorer = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+    if isinstance(scorer, BoostedScorer):
+        check_booster(scorer.ubj, len(scorer.columns))
+    return scorer
 
 
 def _json(content: Any) -> bytes:

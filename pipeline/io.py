@@ -26,6 +26,7 @@ from pipeline.errors import ConfigError, TableError
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 READABLE = (*DELIMITERS, ".parquet", ".xlsx", ".sav")
 WRITABLE = (".csv", ".tsv", ".parquet")
+PERSON = "participant_id"
 
 
 def read_table(
@@ -272,6 +273,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def names_persons(path: Path) -> bool:
+    """Whether a file is a table with a row a person: one with a column of their ids."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return PERSON in pq.read_schema(path).names
+    if suffix in DELIMITERS:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            return PERSON in next(csv.reader(handle, delimiter=DELIMITERS[suffix]), [])
+    return False
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

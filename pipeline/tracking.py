@@ -21,6 +21,7 @@ from mlflow.types.schema import AnyType
 from features.columns import CASES, Column
 from pipeline import mlflow_model
 from pipeline.artefacts import stack_versions
+from pipeline.io import names_persons
 
 # Every version carries the first alias; the second goes only to one that passed the gate.
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -178,7 +179,14 @@ def _log(record: RunRecord) -> None:
     mlflow.log_metrics(dict(record.metrics))
     mlflow.set_tags(dict(record.tags))
     for folder in record.folders:
-        mlflow.log_artifacts(str(folder), folder.name)
+        _log_folder(folder)
+
+
+def _log_folder(folder: Path) -> None:
+    """Log a folder's files but for tables of persons: those stay where their study is."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        if not names_persons(path):
+            mlflow.log_artifact(str(path), path.parent.relative_to(folder.parent).as_posix())
 
 
 def _log_model(name: str, bundle: Path, example: pd.DataFrame) -> str:

@@ -321,7 +321,7 @@ def test_fifty_clients_at_once_get_exactly_what_the_batch_gives(
 ) -> None:
     rng = np.random.default_rng(5)
     questions = [
-        (rng.choice(len(cases), size=1 + i % 7, replace=False), i % 6) for i in range(4 * CLIENTS)
+        (rng.choice(len(cases), size=1 + i % 7, replace=False), i % 6) for i in range(2 * CLIENTS)
     ]
 
     def ask(question: tuple[Any, int]) -> tuple[int, list[Any], list[Any]]:
