@@ -108,10 +108,19 @@ def _parquet(body: bytes) -> pd.DataFrame:
         names = _checked_columns(pq.ParquetFile(pa.BufferReader(body)))
         # A text that fills many rows unpacks to one copy, not to many.
         source = pq.ParquetFile(pa.BufferReader(body), read_dictionary=names)
-        found: pd.DataFrame = source.read(names).to_pandas()
+        found: pd.DataFrame = _whole_ids(source.read(names)).to_pandas()
     except (OSError, LookupError, TypeError, ValueError, pa.ArrowException):
         raise RequestError(BAD_REQUEST, "request: could not be read as Parquet.") from None
     return found.astype(dict.fromkeys(found.select_dtypes("category").columns, "object"))
+
+
+def _whole_ids(table: pa.Table) -> pa.Table:
+    """Make texts of ids that are numbers: with nulls among them they would become floats."""
+    for at, name in enumerate(table.column_names):
+        textual = CASES_BY_NAME[name].kind in ("text", "category")
+        if textual and pa.types.is_integer(table.schema.field(name).type):
+            table = table.set_column(at, name, table.column(name).cast(pa.string()))
+    return table
 
 
 def _checked_columns(source: pq.ParquetFile) -> list[str]:

@@ -166,3 +166,13 @@ def test_parquet_gives_the_cells_it_was_written_from(tmp_path: Any) -> None:
 
     pd.testing.assert_frame_equal(read, table, check_dtype=False)
     assert read["study_id"].dtype == object
+
+
+def test_ids_that_are_numbers_with_nulls_among_them_stay_whole(tmp_path: Any) -> None:
+    path = tmp_path / "cases.parquet"
+    pq.write_table(pa.table({"participant_id": pa.array([2**53 + 1, None], pa.int64())}), path)
+
+    read = read_request(path.read_bytes(), PARQUET)
+
+    assert read["participant_id"].iloc[0] == str(2**53 + 1)
+    assert read["participant_id"].isna().iloc[1]
