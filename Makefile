@@ -12,7 +12,7 @@ export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env demo study results test smoke check fix lock clean
+.PHONY: help env demo study results test smoke check audit fix lock clean
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -47,11 +47,17 @@ test: env  ## all tests and doctests
 smoke: env  ## a small study end to end: for another interpreter (PYTHON=, VENV=)
 	$(BIN)/python -m pytest -q tests/stages/test_pipeline.py
 
-check: env  ## style, types, architecture
+check: env  ## style, types, architecture, unsafe code, secrets
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml features models pipeline benchmarks
+	@git rev-parse --is-inside-work-tree >/dev/null
+	git ls-files -z -- . ':!requirements.lock' | xargs -0 $(BIN)/detect-secrets-hook
+
+audit: env  ## known advisories on the locked versions; fails where they cannot be looked up
+	bash .ci/audit $(BIN)/pip-audit
 
 fix: env  ## what can be mended by machine
 	$(BIN)/ruff check --fix .
@@ -62,7 +68,7 @@ fix: env  ## what can be mended by machine
 
 lock:  ## new exact versions: needs uv; records no index address
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --upgrade --extra dev --quiet pyproject.toml -o requirements.lock
+	  --no-emit-index-url --upgrade --extra dev --extra team --quiet pyproject.toml -o requirements.lock
 
 clean:  ## outputs and environment
 	rm -rf outputs $(VENV)

@@ -24,9 +24,11 @@ import pandas as pd
 
 from models.errors import BundleError
 from models.scorers import SCORERS, BoostedScorer, Contributions, Scorer
+from models.ubj import check_booster
 
 FORMAT = 1
 PLAIN_NAME = re.compile(r"\w[\w-]*(\.\w+)*")  # no separator, drive or parent of any system
+WORD = re.compile(r"\w{1,40}", re.ASCII)  # becomes part of columns' names and messages
 Vector = npt.NDArray[np.float64]
 Files = Mapping[str, bytes]
 
@@ -177,6 +179,7 @@ def from_files(files: Files, where: str) -> Bundle:
             raise BundleError(
                 f"{where}: expected bundle format {FORMAT}, found {content['format']}."
             )
+        _check_parts(content)
         return Bundle(
             content["target"],
             content["candidate"],
@@ -190,6 +193,20 @@ def from_files(files: Files, where: str) -> Bundle:
         if isinstance(error, BundleError):
             raise
         raise BundleError(f"{where}: not a readable bundle ({type(error).__name__}).") from None
+
+
+def _check_parts(content: Mapping[str, Any]) -> None:
+    """Raise TypeError unless every part is of the kind that the rest of the program relies on."""
+    contract, features = content["contract"], content["features"]
+    right = (
+        all(WORD.fullmatch(content[name]) for name in ("target", "candidate"))
+        and isinstance(features, list)
+        and all(isinstance(f, dict) and isinstance(f["name"], str) for f in features)
+        and all(isinstance(content[name], dict) for name in ("contract", "training", "record"))
+        and all(isinstance(digest, str) for digest in contract.values())
+    )
+    if not right:
+        raise TypeError
 
 
 def _check_manifest(files: Files, where: str) -> None:
@@ -218,7 +235,10 @@ def _scorer(files: Files) -> Scorer:
     kind: Callable[..., Scorer] = SCORERS[content.pop("kind")]
     if kind is BoostedScorer:
         content["ubj"] = files["booster.ubj"]
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+    scorer = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+    if isinstance(scorer, BoostedScorer):
+        check_booster(scorer.ubj, len(scorer.columns))
+    return scorer
 
 
 def _json(content: Any) -> bytes:

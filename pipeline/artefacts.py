@@ -24,6 +24,8 @@ BUNDLE_FILES = ("manifest.json", "bundle.json", "scorer.json", "booster.ubj")
 # Versions that can change a prediction.
 STACK = ("eih", "numpy", "pandas", "scikit-learn", "scipy", "shap", "mlflow")
 PROBE_TOLERANCE = 1e-6
+# A hundred times the largest ladder's forest: nothing bigger is read into memory.
+MOST_BUNDLE_BYTES = 2**28
 
 
 def stack_versions() -> dict[str, str]:
@@ -40,7 +42,8 @@ def git_commit() -> str:
     """Commit of the checkout this program runs from, with ``-dirty`` if changed; '' if none."""
     here = Path(__file__).resolve().parent
     try:
-        done = subprocess.run(
+        # A fixed command; the user's own git, wherever it is.
+        done = subprocess.run(  # nosec B603 B607
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
             cwd=here,
             capture_output=True,
@@ -103,11 +106,28 @@ def read_bundle(folder: Path) -> Bundle:
     """
     if not folder.is_dir():
         raise TableError(f"{folder}: expected a bundle folder, found nothing there.")
-    files = {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.is_file()}
-    bundle = from_files(files, str(folder))
+    bundle = from_files(_read_files(folder), str(folder))
     bundle.check_contract(contract_parts())
     check_probe(bundle, str(folder))
     return bundle
+
+
+def _read_files(folder: Path) -> dict[str, bytes]:
+    """Read a bundle's files: plain ones only, and not more than a bundle can hold."""
+    entries = sorted(folder.iterdir())
+    strange = [p.name for p in entries if p.is_symlink() or not p.is_file()]
+    if strange:
+        raise BundleError(
+            f"{folder}: expected plain files, found a link, a folder or a device: "
+            f"{', '.join(map(repr, strange[:5]))}."
+        )
+    size = sum(p.stat().st_size for p in entries)
+    if size > MOST_BUNDLE_BYTES:
+        raise BundleError(
+            f"{folder}: expected a bundle of at most {MOST_BUNDLE_BYTES >> 20} MiB, found "
+            f"{size >> 20}."
+        )
+    return {p.name: p.read_bytes() for p in entries}
 
 
 def probe_answers(bundle: Bundle) -> list[float]:

@@ -26,6 +26,7 @@ from pipeline.errors import ConfigError, TableError
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 READABLE = (*DELIMITERS, ".parquet", ".xlsx", ".sav")
 WRITABLE = (".csv", ".tsv", ".parquet")
+PERSON = "participant_id"
 
 
 def read_table(
@@ -112,6 +113,26 @@ def iter_text(
         ) from None
     except csv.Error as error:
         raise TableError(f"{path}: expected delimited text ({_short(error)}).") from None
+
+
+def parse_text(handle: Iterable[str], where: Path) -> pd.DataFrame:
+    """Read comma-separated lines that lie in no file, by the rules of :func:`iter_text`.
+
+    Raises
+    ------
+    TableError
+        For an empty text and for ragged rows; ``where`` names the place. Names that occur twice
+        are kept: they may be values of a table without a header, which no message should repeat.
+    """
+    try:
+        reader = csv.reader(handle)
+        header = next(reader, [])
+        if not header:
+            raise TableError(f"{where}: expected a table with a header, found nothing.")
+        frames = [frame for frame, _ in _chunks(where, header, reader, sys.maxsize, "raise")]
+    except csv.Error as error:
+        raise TableError(f"{where}: expected delimited text ({_short(error)}).") from None
+    return frames[0]
 
 
 def iter_tables(path: Path, chunk_rows: int) -> Iterator[tuple[pd.DataFrame, list[RaggedRow]]]:
@@ -252,6 +273,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def names_persons(path: Path) -> bool:
+    """Whether a file is a table with a row a person: one with a column of their ids."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return PERSON in pq.read_schema(path).names
+    if suffix in DELIMITERS:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            return PERSON in next(csv.reader(handle, delimiter=DELIMITERS[suffix]), [])
+    return False
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -15,11 +15,13 @@ import mlflow
 import mlflow.pyfunc
 import pandas as pd
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.types.schema import AnyType
 
-from features.columns import CASES
+from features.columns import CASES, Column
 from pipeline import mlflow_model
 from pipeline.artefacts import stack_versions
+from pipeline.io import names_persons
 
 # Every version carries the first alias; the second goes only to one that passed the gate.
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -27,7 +29,16 @@ SUFFIXES = {"estimate": "", "lower": "_lower", "upper": "_upper"}
 CODE = ("features", "models", "pipeline", "seeds")
 ROOT = Path(__file__).resolve().parent.parent
 # What a process needs to load a bundle and predict: no tracking, plotting or pipeline tools.
-SERVING = ("numpy", "pandas", "pyarrow", "pyyaml", "scikit-learn", "scipy", "xgboost")
+SERVING = (
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pyreadstat",
+    "pyyaml",
+    "scikit-learn",
+    "scipy",
+    "xgboost",
+)
 
 
 @dataclass(frozen=True)
@@ -51,24 +62,38 @@ class Logged:
 
 
 def cases_signature() -> ModelSignature:
-    """Signature of a model that takes raw ``cases``: every column but the required is optional."""
+    """Signature of a model that takes raw ``cases``: every column by name, of any type, optional.
+
+    The contract judges types and what must be there, and says why without a value. MLflow would
+    refuse a whole number for a decimal one and an id that is a number, and print rows.
+    """
+    any_type = AnyType()  # type: ignore[no-untyped-call]
     inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(
-            DataType.string if c.kind in ("text", "category") else DataType.double,
-            c.name,
-            required=c.required,
-        )
-        for c in CASES
-        if c.known_at not in ("during", "after")
+        ColSpec(any_type, c.name, required=False) for c in known_in_time()
     ]
     return ModelSignature(inputs=Schema(inputs))
+
+
+def known_in_time() -> list[Column]:
+    """Columns of ``cases`` that are known before the bout."""
+    return [c for c in CASES if c.known_at not in ("during", "after")]
+
+
+def describe_columns() -> dict[str, Any]:
+    """What a caller of a registered model has to know of its input, as the model's metadata."""
+    columns = known_in_time()
+    return {
+        "required_columns": [c.name for c in columns if c.required],
+        "numbers": {c.name: c.expected() for c in columns if c.kind in ("number", "integer")},
+        "categories": {c.name: list(c.levels) for c in columns if c.levels},
+    }
 
 
 def serving_requirements() -> list[str]:
     """Exact requirements of a served model."""
     from importlib.metadata import version
 
-    versions = stack_versions() | {n: version(n) for n in ("pyarrow", "pyyaml")}
+    versions = stack_versions() | {n: version(n) for n in ("pyarrow", "pyreadstat", "pyyaml")}
     boosting = {
         f"xgboost-cpu=={versions['xgboost']} ; sys_platform == 'linux'",
         f"xgboost=={versions['xgboost']} ; sys_platform != 'linux'",
@@ -154,7 +179,14 @@ def _log(record: RunRecord) -> None:
     mlflow.log_metrics(dict(record.metrics))
     mlflow.set_tags(dict(record.tags))
     for folder in record.folders:
-        mlflow.log_artifacts(str(folder), folder.name)
+        _log_folder(folder)
+
+
+def _log_folder(folder: Path) -> None:
+    """Log a folder's files but for tables of persons: those stay where their study is."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        if not names_persons(path):
+            mlflow.log_artifact(str(path), path.parent.relative_to(folder.parent).as_posix())
 
 
 def _log_model(name: str, bundle: Path, example: pd.DataFrame) -> str:
@@ -166,6 +198,7 @@ def _log_model(name: str, bundle: Path, example: pd.DataFrame) -> str:
         signature=cases_signature(),
         input_example=example,
         pip_requirements=serving_requirements(),
+        metadata=describe_columns(),
         registered_model_name=name,
     )
     return str(info.registered_model_version)

@@ -27,6 +27,7 @@ FILE_READERS = {
     "pipeline/config.py": "params.yaml",
     "pipeline/ingest.py": "study maps",
     "pipeline/resume.py": "finished pieces of a run that may be killed",
+    "pipeline/scoring_door.py": "the input of 'mlflow models predict'",
     "pipeline/report.py": "figures made by an earlier stage",
 }
 

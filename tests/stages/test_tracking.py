@@ -10,13 +10,15 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.types.schema import AnyType
 
+from features.columns import CASES_BY_NAME
 from pipeline import register
 from pipeline.artefacts import find_bundles, read_bundle
 from pipeline.config import Params
 from pipeline.io import read_json, write_json
 from pipeline.predict import predict
-from pipeline.tracking import cases_signature
+from pipeline.tracking import cases_signature, known_in_time
 
 MODEL = "eih-small-response"
 
@@ -115,10 +117,21 @@ def test_only_the_gate_makes_a_champion(store: str, trained: Path, tmp_path: Pat
     assert aliases(store) == {"candidate": "3", "champion": "2"}
 
 
-def test_signature_makes_everything_optional_but_the_keys_condition_and_modality() -> None:
-    required = [c.name for c in cases_signature().inputs if c.required]
+def test_signature_leaves_types_and_required_columns_to_the_contract() -> None:
+    inputs = cases_signature().inputs
 
-    assert required == ["study_id", "participant_id", "session_id", "condition", "modality"]
+    assert not any(c.required for c in inputs)
+    assert all(c.type == AnyType() for c in inputs)
+    assert [c.name for c in inputs] == [c.name for c in known_in_time()]
+
+
+def test_model_says_which_columns_it_needs_and_in_which_units(store: str) -> None:
+    said = mlflow.models.get_model_info(f"models:/{MODEL}@candidate").metadata
+
+    keys = ["study_id", "participant_id", "session_id"]
+    assert said["required_columns"] == [*keys, "condition", "modality"]
+    assert said["numbers"]["age_years"] == CASES_BY_NAME["age_years"].expected()
+    assert said["categories"]["modality"] == list(CASES_BY_NAME["modality"].levels)
 
 
 def test_input_example_is_made_up(trained: Path) -> None:

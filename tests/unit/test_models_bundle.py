@@ -221,6 +221,32 @@ def test_a_bundle_without_one_of_its_parts_is_refused(key):
     assert refusal(resealed(files)) == f"{PLACE}: not a readable bundle (KeyError)."
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("target", None),
+        ("target", "a\nb"),
+        ("target", ""),
+        ("target", "../response"),
+        ("candidate", 3),
+        ("contract", None),
+        ("contract", {"cases": 1}),
+        ("contract", []),
+        ("training", None),
+        ("record", [1]),
+        ("features", {"name": "age"}),
+        ("features", ["age"]),
+        ("features", [{"name": None}]),
+    ],
+)
+def test_a_part_of_another_kind_is_refused(part, value):
+    files = to_files(bundle_of("constant"))
+    content = json.loads(files["bundle.json"]) | {part: value}
+    files["bundle.json"] = json.dumps(content).encode()
+
+    assert refusal(resealed(files)) == f"{PLACE}: not a readable bundle (TypeError)."
+
+
 @pytest.mark.parametrize("name", ["bundle.json", "scorer.json", "booster.ubj"])
 def test_a_bundle_without_a_file_its_manifest_should_name_is_refused(name):
     files = to_files(bundle_of("boosted"))
