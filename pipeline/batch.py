@@ -1,0 +1,173 @@
+"""The engine of batch prediction: bounded memory, several workers, and nothing lost on the way.
+
+Every chunk of the input becomes a finished piece (``batch_parts``); when all are there, they are
+put together in the order of the input. The output therefore depends neither on the size of the
+chunks nor on the number of workers, and a run that was killed goes on from its finished pieces.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.batch_input import Chunk, Task, iter_tasks
+from pipeline.batch_parts import Parts, part_name
+from pipeline.io import atomic_path
+from pipeline.table_writer import TableWriter
+
+# Tables of a scored chunk: predictions and rejects.
+ScoredTables = tuple[pa.Table, pa.Table]
+Score = Callable[[Chunk], ScoredTables]
+# Makes the function that scores; called once in every process.
+MakeScore = Callable[[], Score]
+Progress = Callable[[int], None]
+
+
+@dataclass
+class Summary:
+    """What happened to the rows of a run."""
+
+    rows_in: int = 0
+    predicted: int = 0
+    rejected: int = 0
+    by_reason: Counter[str] = field(default_factory=Counter)
+
+    def add(self, counts: dict[str, Any]) -> None:
+        """Count a finished piece."""
+        self.predicted += counts["predicted"]
+        self.rejected += counts["rejected"]
+        self.rows_in = self.predicted + self.rejected
+        self.by_reason.update(counts["by_reason"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON content."""
+        return {
+            "rows_in": self.rows_in,
+            "predicted": self.predicted,
+            "rejected": self.rejected,
+            "rejected_by_reason": dict(sorted(self.by_reason.items())),
+        }
+
+
+@dataclass(frozen=True)
+class Work:
+    """What has to be scored, in which pieces, and by how many processes."""
+
+    paths: tuple[Path, ...]
+    chunk_rows: int
+    workers: int = 1
+
+
+def score_all(work: Work, make_score: MakeScore, parts: Parts, progress: Progress) -> Summary:
+    """Score every chunk that is not finished yet.
+
+    Parameters
+    ----------
+    work : Work
+    make_score : callable
+        Gives the function that scores a chunk; must be picklable where ``workers`` > 1.
+    parts : Parts
+        Open; gets the pieces.
+    progress : callable
+        Told the number of rows of every task that was finished.
+    """
+    tasks = iter_tasks(work.paths, work.chunk_rows)
+    if work.workers == 1:
+        score = make_score()
+        for task in tasks:
+            progress(_score_task(task, work.chunk_rows, score, parts))
+    else:
+        with ProcessPoolExecutor(
+            work.workers, get_context("spawn"), _start_worker, (make_score,)
+        ) as pool:
+            submit = partial(pool.submit, _score_in_worker, work.chunk_rows, parts)
+            for done in _bounded(submit, tasks, 2 * work.workers):
+                progress(done)
+    summary = Summary()
+    for counts in parts.counts():
+        summary.add(counts)
+    return summary
+
+
+def _score_task(task: Task, chunk_rows: int, score: Score, parts: Parts) -> int:
+    """Score a task's unfinished chunks; return how many rows it has."""
+    rows = 0
+    for number, chunk in enumerate(task.chunks(chunk_rows)):
+        name = part_name(task.number, number)
+        rows += len(chunk.frame) + len(chunk.ragged)
+        if not parts.is_done(name):
+            predictions, rejects = score(chunk)
+            parts.write(
+                name, {"predictions": predictions, "rejects": rejects}, _counts(predictions, rejects)
+            )
+    return rows
+
+
+def _counts(predictions: pa.Table, rejects: pa.Table) -> dict[str, Any]:
+    codes = Counter[str]()
+    for text in rejects["code"].to_pylist():
+        codes.update(set(text.split("; ")))
+    return {
+        "predicted": predictions.num_rows,
+        "rejected": rejects.num_rows,
+        "by_reason": dict(sorted(codes.items())),
+    }
+
+
+_worker_score: Score | None = None
+
+
+def _start_worker(make_score: MakeScore) -> None:
+    global _worker_score  # noqa: PLW0603  # a process has one model, loaded once
+    _worker_score = make_score()
+
+
+def _score_in_worker(chunk_rows: int, parts: Parts, task: Task) -> int:
+    if _worker_score is None:
+        raise RuntimeError("the worker was not started")
+    return _score_task(task, chunk_rows, _worker_score, parts)
+
+
+def _bounded(
+    submit: Callable[[Task], Future[int]], tasks: Iterable[Task], limit: int
+) -> Iterator[int]:
+    """Keep at most ``limit`` tasks under way, so that text read ahead does not fill memory."""
+    waiting: set[Future[int]] = set()
+    for task in tasks:
+        waiting.add(submit(task))
+        if len(waiting) >= limit:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    done, _ = wait(waiting)
+    yield from (future.result() for future in done)
+
+
+def put_together(
+    parts: Parts, outputs: dict[str, Path], metadata: dict[str, str]
+) -> None:
+    """Write the final files from the pieces; both appear whole, or neither does.
+
+    Parameters
+    ----------
+    parts : Parts
+    outputs : dict with ``predictions`` and ``rejects``
+        .parquet, .csv or .tsv each.
+    metadata : dict of str to str
+        Goes into a Parquet file's own metadata.
+    """
+    with (
+        atomic_path(outputs["predictions"]) as predicted,
+        atomic_path(outputs["rejects"]) as rejected,
+    ):
+        for kind, path in (("predictions", predicted), ("rejects", rejected)):
+            with TableWriter(path, metadata) as writer:
+                for table in parts.tables(kind):
+                    writer.write(table)
