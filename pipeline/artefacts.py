@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -108,6 +109,11 @@ def read_bundle(folder: Path) -> Bundle:
     bundle.check_contract(contract_parts())
     check_probe(bundle, str(folder))
     return bundle
+
+
+def bundle_id(bundle: Bundle) -> str:
+    """First 16 digits of the SHA-256 over the bundle's manifest: names exactly this model."""
+    return hashlib.sha256(to_files(bundle)["manifest.json"]).hexdigest()[:16]
 
 
 def probe_answers(bundle: Bundle) -> list[float]:

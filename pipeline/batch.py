@@ -88,8 +88,8 @@ def score_all(work: Work, make_score: MakeScore, parts: Parts, progress: Progres
         with ProcessPoolExecutor(
             work.workers, get_context("spawn"), _start_worker, (make_score,)
         ) as pool:
-            submit = partial(pool.submit, _score_in_worker, work.chunk_rows, parts)
-            for done in _bounded(submit, tasks, 2 * work.workers):
+            score_one = partial(_score_in_worker, chunk_rows=work.chunk_rows, parts=parts)
+            for done in _bounded(partial(pool.submit, score_one), tasks, 2 * work.workers):
                 progress(done)
     summary = Summary()
     for counts in parts.counts():
@@ -106,7 +106,9 @@ def _score_task(task: Task, chunk_rows: int, score: Score, parts: Parts) -> int:
         if not parts.is_done(name):
             predictions, rejects = score(chunk)
             parts.write(
-                name, {"predictions": predictions, "rejects": rejects}, _counts(predictions, rejects)
+                name,
+                {"predictions": predictions, "rejects": rejects},
+                _counts(predictions, rejects),
             )
     return rows
 
@@ -122,18 +124,16 @@ def _counts(predictions: pa.Table, rejects: pa.Table) -> dict[str, Any]:
     }
 
 
-_worker_score: Score | None = None
+# A worker's model, loaded once when its process starts.
+_loaded: list[Score] = []
 
 
 def _start_worker(make_score: MakeScore) -> None:
-    global _worker_score  # noqa: PLW0603  # a process has one model, loaded once
-    _worker_score = make_score()
+    _loaded.append(make_score())
 
 
-def _score_in_worker(chunk_rows: int, parts: Parts, task: Task) -> int:
-    if _worker_score is None:
-        raise RuntimeError("the worker was not started")
-    return _score_task(task, chunk_rows, _worker_score, parts)
+def _score_in_worker(task: Task, chunk_rows: int, parts: Parts) -> int:
+    return _score_task(task, chunk_rows, _loaded[0], parts)
 
 
 def _bounded(
@@ -150,9 +150,7 @@ def _bounded(
     yield from (future.result() for future in done)
 
 
-def put_together(
-    parts: Parts, outputs: dict[str, Path], metadata: dict[str, str]
-) -> None:
+def put_together(parts: Parts, outputs: dict[str, Path], metadata: dict[str, str]) -> None:
     """Write the final files from the pieces; both appear whole, or neither does.
 
     Parameters

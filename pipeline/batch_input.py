@@ -25,8 +25,9 @@ SAMPLE_BYTES = 2**16
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows; the index of ``frame`` is each row's position in the whole input."""
+    """Some rows of a file; the index of ``frame`` is each row's position in the whole input."""
 
+    path: Path
     frame: pd.DataFrame
     ragged: tuple[RaggedRow, ...] = ()
 
@@ -120,7 +121,7 @@ def _bytes_per_row(path: Path) -> float:
         groups = range(metadata.num_row_groups)
         size = sum(metadata.row_group(g).total_byte_size for g in groups)
         # Dictionaries and runs unfold in memory: a value takes eight bytes there.
-        return max(size / max(metadata.num_rows, 1), 8.0 * metadata.num_columns)
+        return float(max(size / max(metadata.num_rows, 1), 8.0 * metadata.num_columns))
     with path.open("rb") as handle:
         sample = handle.read(SAMPLE_BYTES)
     # A cell of text becomes a Python string of about fifty bytes.
@@ -142,7 +143,7 @@ def iter_tasks(paths: Sequence[Path], chunk_rows: int) -> Iterator[Task]:
         first = row
         for frame, ragged in iter_tables(path, chunk_rows):
             moved = tuple((first + at, n_cells) for at, n_cells in ragged)
-            chunk = Chunk(frame.set_axis(frame.index + first), moved)
+            chunk = Chunk(path, frame.set_axis(frame.index + first), moved)
             yield Task(number, path, row, chunk=chunk)
             row += len(frame) + len(ragged)
             number += 1
@@ -158,13 +159,13 @@ def _parquet(path: Path) -> pq.ParquetFile:
 def _group_chunks(path: Path, group: int, first_row: int, chunk_rows: int) -> Iterator[Chunk]:
     source = _parquet(path)
     if source.metadata.num_row_groups == 0:
-        yield Chunk(source.schema_arrow.empty_table().to_pandas())
+        yield Chunk(path, source.schema_arrow.empty_table().to_pandas())
         return
     row = first_row
     try:
         for batch in source.iter_batches(chunk_rows, row_groups=[group]):
             frame = batch.to_pandas()
-            yield Chunk(frame.set_axis(range(row, row + len(frame))))
+            yield Chunk(path, frame.set_axis(range(row, row + len(frame))))
             row += len(frame)
     except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: could not be read as .parquet ({_short(error)}).") from None

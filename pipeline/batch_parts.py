@@ -39,20 +39,32 @@ class Parts:
         """Return the place for the pieces of a run that writes ``output``."""
         return cls(output.with_name(f".{output.name}.parts"))
 
-    def open(self, state: dict[str, Any], *, resume: bool) -> None:
-        """Start a run, or go on with one that was killed.
+    def begin(self, *, resume: bool) -> bool:
+        """Make an empty folder, or keep the pieces of a run that was killed.
+
+        Returns
+        -------
+        bool
+            Whether there is a run to go on with.
+        """
+        if resume and (self.folder / STATE).exists():
+            return True
+        self.remove()
+        self.folder.mkdir(parents=True)
+        return False
+
+    def open(self, state: dict[str, Any]) -> None:
+        """Write down what run this is, or check that it is the one that was begun.
 
         Raises
         ------
         ConfigError
             If what lies there is of a run with other inputs, another model or other options.
         """
-        if resume and (self.folder / STATE).exists():
+        if (self.folder / STATE).exists():
             self._check_same(state)
-            return
-        self.remove()
-        self.folder.mkdir(parents=True)
-        write_json(state, self.folder / STATE)
+        else:
+            write_json(state, self.folder / STATE)
 
     def _check_same(self, state: dict[str, Any]) -> None:
         stored = read_json(self.folder / STATE)
