@@ -6,6 +6,7 @@ import hashlib
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def git_commit() -> str:
     return done.stdout.strip()
 
 
+@cache
 def probe_cases() -> pd.DataFrame:
     """Four made-up cases that reach every builder: three complete ones and a bare one.
 

@@ -7,12 +7,16 @@ chunks nor on the number of workers, and a run that was killed goes on from its 
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +24,10 @@ import pyarrow as pa
 
 from pipeline.batch_input import Chunk, Task, iter_tasks
 from pipeline.batch_parts import Parts, part_name
-from pipeline.io import atomic_path
-from pipeline.table_writer import TableWriter
+from pipeline.errors import WorkerLostError
+from pipeline.scoring import ScoredTables
+from pipeline.table_writer import TableWriter, sync
 
-# Tables of a scored chunk: predictions and rejects.
-ScoredTables = tuple[pa.Table, pa.Table]
 Score = Callable[[Chunk], ScoredTables]
 # Makes the function that scores; called once in every process.
 MakeScore = Callable[[], Score]
@@ -85,12 +88,7 @@ def score_all(work: Work, make_score: MakeScore, parts: Parts, progress: Progres
         for task in tasks:
             progress(_score_task(task, work.chunk_rows, score, parts))
     else:
-        with ProcessPoolExecutor(
-            work.workers, get_context("spawn"), _start_worker, (make_score,)
-        ) as pool:
-            score_one = partial(_score_in_worker, chunk_rows=work.chunk_rows, parts=parts)
-            for done in _bounded(partial(pool.submit, score_one), tasks, 2 * work.workers):
-                progress(done)
+        _score_in_workers(work, tasks, make_score, parts, progress)
     summary = Summary()
     for counts in parts.counts():
         summary.add(counts)
@@ -128,8 +126,33 @@ def _counts(predictions: pa.Table, rejects: pa.Table) -> dict[str, Any]:
 _loaded: list[Score] = []
 
 
+def _score_in_workers(
+    work: Work, tasks: Iterator[Task], make_score: MakeScore, parts: Parts, progress: Progress
+) -> None:
+    score_one = partial(_score_in_worker, chunk_rows=work.chunk_rows, parts=parts)
+    spawn = get_context("spawn")
+    try:
+        with ProcessPoolExecutor(work.workers, spawn, _start_worker, (make_score,)) as pool:
+            for done in _bounded(partial(pool.submit, score_one), tasks, 2 * work.workers):
+                progress(done)
+    except BrokenProcessPool:
+        raise WorkerLostError(
+            f"--workers {work.workers}: a process was killed, most likely for lack of memory. "
+            "The finished pieces are kept: give --resume and fewer workers."
+        ) from None
+
+
 def _start_worker(make_score: MakeScore) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _loaded.append(make_score())
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone, however it went."""
+    parent = parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
 
 
 def _score_in_worker(task: Task, chunk_rows: int, parts: Parts) -> int:
@@ -161,11 +184,18 @@ def put_together(parts: Parts, outputs: dict[str, Path], metadata: dict[str, str
     metadata : dict of str to str
         Goes into a Parquet file's own metadata.
     """
-    with (
-        atomic_path(outputs["predictions"]) as predicted,
-        atomic_path(outputs["rejects"]) as rejected,
-    ):
-        for kind, path in (("predictions", predicted), ("rejects", rejected)):
+    # Names that a later run finds again: what a killed one leaves is written over.
+    unfinished = {
+        kind: path.with_name(f".{path.stem}.part{path.suffix}") for kind, path in outputs.items()
+    }
+    try:
+        for kind, path in unfinished.items():
             with TableWriter(path, metadata) as writer:
                 for table in parts.tables(kind):
                     writer.write(table)
+        for kind, path in unfinished.items():
+            path.replace(outputs[kind])
+            sync(outputs[kind].parent)
+    finally:
+        for path in unfinished.values():
+            path.unlink(missing_ok=True)

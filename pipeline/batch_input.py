@@ -13,6 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.columns import CASES_BY_NAME
+from pipeline.batch_columns import check_types, to_frame, wanted_columns
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import READABLE, RaggedRow, check_file, iter_tables
 
@@ -21,15 +23,21 @@ STDIN = "-"
 CHUNK_BYTES = 32 * 2**20
 MIN_ROWS, MAX_ROWS = 1024, 131_072
 SAMPLE_BYTES = 2**16
+READ_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows of a file; the index of ``frame`` is each row's position in the whole input."""
+    """Some rows of a file, and those of its columns that the contract knows.
+
+    The index of ``frame`` is each row's position in the whole input; ``n_columns`` is what the
+    file's header has.
+    """
 
     path: Path
     frame: pd.DataFrame
     ragged: tuple[RaggedRow, ...] = ()
+    n_columns: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,9 @@ def _some(found: list[Path], expected: str) -> list[Path]:
 def _is_table(path: Path) -> bool:
     # A link may lead out of the folder that was given; hidden files are other programs' own.
     hidden = path.name.startswith((".", "_"))
-    return path.is_file() and not path.is_symlink() and not hidden and path.suffix in READABLE
+    return (
+        path.is_file() and not path.is_symlink() and not hidden and path.suffix.lower() in READABLE
+    )
 
 
 def _spool_stdin(spool: Path, kind: str) -> Path:
@@ -116,7 +126,7 @@ def rows_per_chunk(paths: Sequence[Path]) -> int:
 
 def _bytes_per_row(path: Path) -> float:
     check_file(path)
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         metadata = _parquet(path).metadata
         groups = range(metadata.num_row_groups)
         size = sum(metadata.row_group(g).total_byte_size for g in groups)
@@ -133,8 +143,10 @@ def iter_tasks(paths: Sequence[Path], chunk_rows: int) -> Iterator[Task]:
     number = row = 0
     for path in paths:
         check_file(path)
-        if path.suffix == ".parquet":
-            metadata = _parquet(path).metadata
+        if path.suffix.lower() == ".parquet":
+            source = _parquet(path)
+            metadata, names = source.metadata, source.schema_arrow.names
+            check_types(source.schema_arrow, wanted_columns(names, path), path)
             for group in range(max(metadata.num_row_groups, 1)):
                 yield Task(number, path, row, group=group)
                 row += metadata.row_group(group).num_rows if metadata.num_row_groups else 0
@@ -143,7 +155,9 @@ def iter_tasks(paths: Sequence[Path], chunk_rows: int) -> Iterator[Task]:
         first = row
         for frame, ragged in iter_tables(path, chunk_rows):
             moved = tuple((first + at, n_cells) for at, n_cells in ragged)
-            chunk = Chunk(path, frame.set_axis(frame.index + first), moved)
+            wanted = wanted_columns([str(n) for n in frame.columns], path)
+            known = frame[wanted].set_axis(frame.index + first)
+            chunk = Chunk(path, known, moved, frame.shape[1])
             yield Task(number, path, row, chunk=chunk)
             row += len(frame) + len(ragged)
             number += 1
@@ -151,21 +165,25 @@ def iter_tasks(paths: Sequence[Path], chunk_rows: int) -> Iterator[Task]:
 
 def _parquet(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        # Buffered: a row group of any size is read page by page.
+        return pq.ParquetFile(path, buffer_size=READ_BYTES, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: could not be read as .parquet ({_short(error)}).") from None
 
 
 def _group_chunks(path: Path, group: int, first_row: int, chunk_rows: int) -> Iterator[Chunk]:
     source = _parquet(path)
+    names = source.schema_arrow.names
+    wanted = [n for n in names if n in CASES_BY_NAME]
     if source.metadata.num_row_groups == 0:
-        yield Chunk(path, source.schema_arrow.empty_table().to_pandas())
+        empty = pa.RecordBatch.from_pylist([], source.schema_arrow).select(wanted)
+        yield Chunk(path, to_frame(empty), n_columns=len(names))
         return
     row = first_row
     try:
-        for batch in source.iter_batches(chunk_rows, row_groups=[group]):
-            frame = batch.to_pandas()
-            yield Chunk(path, frame.set_axis(range(row, row + len(frame))))
+        for batch in source.iter_batches(chunk_rows, row_groups=[group], columns=wanted):
+            frame = to_frame(batch)
+            yield Chunk(path, frame.set_axis(range(row, row + len(frame))), n_columns=len(names))
             row += len(frame)
     except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: could not be read as .parquet ({_short(error)}).") from None

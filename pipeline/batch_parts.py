@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.feather as feather
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, TableError
 from pipeline.io import atomic_path, read_json, write_json
 
 STATE = "state.json"
@@ -53,7 +54,7 @@ class Parts:
         self.folder.mkdir(parents=True)
         return False
 
-    def open(self, state: dict[str, Any]) -> None:
+    def claim(self, state: dict[str, Any]) -> None:
         """Write down what run this is, or check that it is the one that was begun.
 
         Raises
@@ -77,15 +78,28 @@ class Parts:
             )
 
     def is_done(self, name: str) -> bool:
-        """Whether a piece was finished."""
-        return (self.folder / f"{name}.json").exists()
+        """Whether a piece was finished, and is on the disk as it was written."""
+        path = self.folder / f"{name}.json"
+        if not path.exists():
+            return False
+        # After a power cut a file may have its name and not its content.
+        try:
+            stored = read_json(path)["checksums"]
+            return bool(stored == {k: self._checksum(name, k) for k in TABLES})
+        except (TableError, OSError, KeyError, TypeError):
+            return False
+
+    def _checksum(self, name: str, kind: str) -> int:
+        with pa.memory_map(str(self.folder / f"{name}.{kind}.arrow")) as file:
+            return zlib.crc32(file.read_buffer())
 
     def write(self, name: str, tables: dict[str, pa.Table], counts: dict[str, Any]) -> None:
         """Write a piece; its counts come last, and make it finished."""
         for kind in TABLES:
             with atomic_path(self.folder / f"{name}.{kind}.arrow") as temporary:
                 feather.write_feather(tables[kind], temporary, compression="uncompressed")
-        write_json(counts, self.folder / f"{name}.json")
+        checksums = {kind: self._checksum(name, kind) for kind in TABLES}
+        write_json({**counts, "checksums": checksums}, self.folder / f"{name}.json")
 
     def counts(self) -> Iterator[dict[str, Any]]:
         """Yield every piece's counts, in the order of the input."""

@@ -176,6 +176,10 @@ def predict(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed run.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     input_format: Annotated[str, typer.Option(help="Of standard input: csv, tsv ...")] = "csv",
+    top: Annotated[int, typer.Option(min=0, help="Name so many largest contributions.")] = 0,
+    pseudonymise: Annotated[
+        Path | None, typer.Option(help="File of a secret: ids become keyed hashes.")
+    ] = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -186,7 +190,9 @@ def predict(
     from pipeline.predict import PredictOptions, run
     from pipeline.progress import counting
 
-    options = PredictOptions(rejects, explain, strict, resume, workers, input_format)
+    options = PredictOptions(
+        rejects, explain, strict, resume, workers, input_format, top, pseudonymise
+    )
     with counting("predict", "rows") as progress:
         summary = run(load(params).predict, model, input, output, options, progress)
     emit(summary, json)

@@ -21,6 +21,7 @@ import pyreadstat
 
 from features.contract import Checked, Violation, check_cases, check_measurements
 from pipeline.errors import ConfigError, TableError
+from pipeline.zip_guard import check_workbook
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 READABLE = (*DELIMITERS, ".parquet", ".xlsx", ".sav")
@@ -57,6 +58,7 @@ def read_table(
         if suffix == ".parquet":
             return pd.read_parquet(path)
         if suffix == ".xlsx":
+            check_workbook(path)
             return pd.read_excel(path, dtype=str)
         if suffix == ".sav":
             return pd.read_spss(path, convert_categoricals=False)

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from features.build import contract_hash
 from models.bundle import Bundle
 from pipeline.artefacts import bundle_id, find_bundles
-from pipeline.batch import Progress, Score, ScoredTables, Work, put_together, score_all
+from pipeline.batch import Progress, Score, Summary, Work, put_together, score_all
 from pipeline.batch_input import STDIN, Chunk, find_files, rows_per_chunk
 from pipeline.batch_parts import Parts
 from pipeline.config import PredictParams
-from pipeline.errors import ConfigError, TableError
+from pipeline.errors import ConfigError, TableError, WorkerLostError
 from pipeline.io import writing
-from pipeline.scoring import TEXTS, Scored, predict, ragged_rejects
+from pipeline.key_texts import key_fingerprint, read_key
+from pipeline.rejects import ragged_rejects
+from pipeline.scoring import (
+    ScoreBatch,
+    Scored,
+    ScoredTables,
+    ScoreOptions,
+    predict,
+    score_batch,
+    to_arrow,
+)
+from pipeline.table_writer import check_writable
 
-__all__ = ["PredictOptions", "Scored", "predict", "run"]
+__all__ = ["PredictOptions", "ScoreOptions", "Scored", "predict", "run", "score_batch"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,10 @@ class PredictOptions:
         Processes; the output does not depend on it.
     input_format : str
         What comes on standard input.
+    top : int
+        How many of the largest contributions to name, instead of giving all.
+    pseudonymise : Path, optional
+        File of the secret by which participants' ids are replaced, in predictions and rejects.
     """
 
     rejects: Path | None = None
@@ -53,6 +67,38 @@ class PredictOptions:
     resume: bool = False
     workers: int = 1
     input_format: str = "csv"
+    top: int = 0
+    pseudonymise: Path | None = None
+
+    def score_options(self) -> ScoreOptions:
+        """Return what concerns a single row."""
+        key = None if self.pseudonymise is None else read_key(self.pseudonymise)
+        return ScoreOptions(self.explain, self.top, key)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What scores, and by what name it goes."""
+
+    bundles: Mapping[str, Bundle]
+    options: ScoreOptions
+
+    def ids(self) -> dict[str, str]:
+        return {target: bundle_id(b) for target, b in self.bundles.items()}
+
+    def state(self) -> dict[str, Any]:
+        key = self.options.pseudonym_key
+        return {
+            "model": self.ids(),
+            "contract": contract_hash(),
+            "explain": self.options.explain,
+            "top": self.options.top,
+            "pseudonym key": None if key is None else key_fingerprint(key),
+        }
+
+    def metadata(self) -> dict[str, str]:
+        ids = {f"eih_model_{target}": found for target, found in self.ids().items()}
+        return {"eih_contract": contract_hash(), **ids}
 
 
 def run(
@@ -80,7 +126,8 @@ def run(
 
     Returns
     -------
-    dict with ``rows_in, predicted, rejected, rejected_by_reason, targets, rejects, rows_per_s``
+    dict with ``rows_in, predicted, rejected, rejected_by_reason, targets, models, contract,
+    rejects, seconds, rows_per_s``
 
     Raises
     ------
@@ -90,38 +137,64 @@ def run(
     BundleError
     """
     begin = time.perf_counter()
-    bundles = find_bundles(model)
     outputs = {"predictions": output, "rejects": options.rejects or _beside(output)}
+    _check_outputs(outputs, str(source))
+    loaded = _Model(find_bundles(model), options.score_options())
     parts = Parts.beside(output)
-    make_score = partial(load_score, model, options.explain)
+    make_score = _score_maker(model, loaded, options.workers)
+
+    def score(parts: Parts) -> Summary:
+        work = _prepare(params, str(source), parts, options, loaded)
+        summary = score_all(work, make_score, parts, progress)
+        if summary.rows_in == 0:
+            raise TableError(f"{source}: expected at least one row, found none.")
+        put_together(parts, outputs, loaded.metadata())
+        return summary
+
+    with writing(output):
+        summary = _with_parts(parts, options.resume, score)
+    if options.strict and summary.rejected:
+        raise TableError(
+            f"{source}: expected no rejected row (--strict), found {summary.rejected}. "
+            f"Their reasons are in {outputs['rejects']}."
+        )
+    seconds = time.perf_counter() - begin
+    return {
+        **summary.to_dict(),
+        "targets": list(loaded.bundles),
+        "models": loaded.ids(),
+        "contract": contract_hash(),
+        "rejects": str(outputs["rejects"]),
+        "seconds": round(seconds, 3),
+        "rows_per_s": round(summary.rows_in / seconds),
+    }
+
+
+def _check_outputs(outputs: Mapping[str, Path], source: str) -> None:
+    """Refuse, before anything is read, what could only fail or destroy the input at the end."""
+    for path in outputs.values():
+        check_writable(path)
+        if source != STDIN and path.resolve() == Path(source).resolve():
+            raise ConfigError(f"{path}: expected another file than the input.")
+    if outputs["predictions"].resolve() == outputs["rejects"].resolve():
+        raise ConfigError(f"{outputs['rejects']}: expected another file than the predictions.")
+
+
+def _with_parts(parts: Parts, resume: bool, score: Callable[[Parts], Summary]) -> Summary:
+    """Score with a folder of pieces that goes at the end, unless they may be of use."""
     goes_on = False
     try:
-        with writing(output):
-            goes_on = parts.begin(resume=options.resume)
-            work = _prepare(params, str(source), parts, options, bundles)
-            summary = score_all(work, make_score, parts, progress)
-            if summary.rows_in == 0:
-                raise TableError(f"{source}: expected at least one row, found none.")
-            put_together(parts, outputs, _metadata(bundles))
+        goes_on = parts.begin(resume=resume)
+        summary = score(parts)
+    except WorkerLostError:
+        raise
     except Exception:
         # An interrupted run is no Exception and keeps its pieces, as does one that was resumed.
         if not goes_on:
             parts.remove()
         raise
     parts.remove()
-    seconds = time.perf_counter() - begin
-    if options.strict and summary.rejected:
-        raise TableError(
-            f"{source}: expected no rejected row (--strict), found {summary.rejected}. "
-            f"Their reasons are in {outputs['rejects']}."
-        )
-    return {
-        **summary.to_dict(),
-        "targets": list(bundles),
-        "rejects": str(outputs["rejects"]),
-        "seconds": round(seconds, 3),
-        "rows_per_s": round(summary.rows_in / seconds),
-    }
+    return summary
 
 
 def _beside(output: Path) -> Path:
@@ -129,25 +202,15 @@ def _beside(output: Path) -> Path:
 
 
 def _prepare(
-    params: PredictParams,
-    source: str,
-    parts: Parts,
-    options: PredictOptions,
-    bundles: Mapping[str, Bundle],
+    params: PredictParams, source: str, parts: Parts, options: PredictOptions, model: _Model
 ) -> Work:
-    """Find the input, and open the folder of pieces for exactly this run."""
+    """Find the input, and claim the folder of pieces for exactly this run."""
     if source == STDIN and options.resume:
         raise ConfigError("--resume: standard input cannot be read again. Give a file.")
     paths = find_files(source, parts.folder, options.input_format)
     chunk_rows = params.chunk_rows or rows_per_chunk(paths)
-    state = {
-        "input": [_fingerprint(p) for p in paths],
-        "model": {t: bundle_id(b) for t, b in bundles.items()},
-        "contract": contract_hash(),
-        "explain": options.explain,
-        "chunk_rows": chunk_rows,
-    }
-    parts.open(state)
+    inputs = [_fingerprint(p) for p in paths]
+    parts.claim({"input": inputs, "chunk_rows": chunk_rows, **model.state()})
     return Work(tuple(paths), chunk_rows, options.workers)
 
 
@@ -156,41 +219,27 @@ def _fingerprint(path: Path) -> dict[str, Any]:
     return {"name": str(path), "bytes": found.st_size, "modified_ns": found.st_mtime_ns}
 
 
-def _metadata(bundles: Mapping[str, Bundle]) -> dict[str, str]:
-    models = {f"eih_model_{target}": bundle_id(b) for target, b in bundles.items()}
-    return {"eih_contract": contract_hash(), **models}
+def _score_maker(model: Path, loaded: _Model, workers: int) -> Callable[[], Score]:
+    """One process scores with what it has loaded; several load the model each."""
+    if workers > 1:
+        return partial(_load_score, model, loaded.options)
+    return partial(_chunk_scorer, loaded.bundles, loaded.options)
 
 
-def load_score(model: Path, explain: bool) -> Score:
-    """Load the model in this process; return the function that scores a chunk."""
+def _load_score(model: Path, options: ScoreOptions) -> Score:
     # One thread a process: several processes share the cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    return partial(_score_chunk, find_bundles(model), explain)
+    return _chunk_scorer(find_bundles(model), options)
 
 
-def _score_chunk(bundles: Mapping[str, Bundle], explain: bool, chunk: Chunk) -> ScoredTables:
-    try:
-        scored = predict(chunk.frame, bundles, explain=explain)
-    except TableError as error:
-        raise TableError(str(error).replace("input", str(chunk.path), 1)) from None
-    rejects = scored.rejects
+def _chunk_scorer(bundles: Mapping[str, Bundle], options: ScoreOptions) -> Score:
+    return partial(_score_chunk, score_batch(bundles, options))
+
+
+def _score_chunk(score: ScoreBatch, chunk: Chunk) -> ScoredTables:
+    predictions, rejects = score(chunk.frame)
     if chunk.ragged:
-        broken = ragged_rejects(chunk.ragged, chunk.frame.shape[1])
-        rejects = pd.concat([rejects, broken]) if len(rejects) else broken
-        rejects = rejects.sort_values("row")
-    return _to_arrow(scored.predictions), _to_arrow(rejects)
-
-
-def _to_arrow(table: pd.DataFrame) -> pa.Table:
-    """Fix every column's type by its name, so that no chunk can decide otherwise."""
-    arrays = {name: _array(table[name], str(name)) for name in table.columns}
-    return pa.table(arrays)
-
-
-def _array(column: pd.Series, name: str) -> pa.Array:
-    if name == "row":
-        return pa.array(column.to_numpy(), pa.int64())
-    if name not in TEXTS:
-        return pa.array(column.to_numpy(), pa.float64())
-    texts = column.astype("object").where(column.notna(), None)
-    return pa.array([None if t is None else str(t) for t in texts], pa.string())
+        broken = ragged_rejects(chunk.ragged, chunk.n_columns)
+        both = pd.concat([rejects.to_pandas(), broken]) if rejects.num_rows else broken
+        rejects = to_arrow(both.sort_values("row"))
+    return predictions, rejects

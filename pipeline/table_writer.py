@@ -15,9 +15,17 @@ from pipeline.errors import TableError
 from pipeline.io import DELIMITERS, WRITABLE
 
 GROUP_ROWS = 65_536
-# A spreadsheet runs a cell that begins so; a plain number may begin with a sign.
-FORMULA = r"^[=+\-@\t\r]"
+# A spreadsheet runs a cell that begins so (with wide forms of the signs, too); a plain number may
+# begin with a sign. A text that begins with an apostrophe gets one as well: whoever takes one
+# leading apostrophe away from every text that has one has the texts back.
+FORMULA = r"^['=+\-@\t\r\n＝＋－＠]"
 PLAIN_NUMBER = r"^[+-]?\d+(\.\d+)?$"
+
+
+def check_writable(path: Path) -> None:
+    """Raise TableError for an extension that is not written."""
+    if path.suffix not in WRITABLE:
+        raise TableError(f"{path}: expected one of {', '.join(WRITABLE)}, found '{path.suffix}'.")
 
 
 class TableWriter:
@@ -39,8 +47,7 @@ class TableWriter:
     """
 
     def __init__(self, path: Path, metadata: dict[str, str] | None = None) -> None:
-        if path.suffix not in WRITABLE:
-            raise TableError(f"{path}: expected one of {', '.join(WRITABLE)}.")
+        check_writable(path)
         self._path = path
         self._metadata = metadata or {}
         self._waiting: list[pa.Table] = []
@@ -58,18 +65,18 @@ class TableWriter:
         if self._writer is not None:
             self._writer.close()
         if kind is None:
-            _sync(self._path)
+            sync(self._path)
 
     def write(self, table: pa.Table) -> None:
         """Append rows; a table without rows still gives the file its columns."""
         if self._writer is None:
-            self._writer = self._open(table.schema)
+            self._writer = self._begin(table.schema)
         self._waiting.append(table)
         self._n_waiting += table.num_rows
         while self._n_waiting >= GROUP_ROWS:
             self._flush(GROUP_ROWS)
 
-    def _open(self, schema: pa.Schema) -> Any:
+    def _begin(self, schema: pa.Schema) -> Any:
         if self._path.suffix == ".parquet":
             return pq.ParquetWriter(self._path, schema.with_metadata(self._metadata))
         options = pa_csv.WriteOptions(
@@ -92,10 +99,12 @@ class TableWriter:
 def harmless(table: pa.Table) -> pa.Table:
     """Put an apostrophe before every text that a spreadsheet would run.
 
+    Nothing is lost: a text that begins with an apostrophe gets another.
+
     Examples
     --------
-    >>> harmless(pa.table({"id": ["=1+1", "-5", "P1"]}))["id"].to_pylist()
-    ["'=1+1", '-5', 'P1']
+    >>> harmless(pa.table({"id": ["=1+1", "-5", "P1", "'P"]}))["id"].to_pylist()
+    ["'=1+1", '-5', 'P1', "''P"]
     """
     for i, field in enumerate(table.schema):
         if pa.types.is_string(field.type):
@@ -110,7 +119,11 @@ def harmless(table: pa.Table) -> pa.Table:
     return table
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make sure that a file, or a folder's names, have reached the disk."""
     if path.exists():
-        with path.open("rb") as handle:
-            os.fsync(handle.fileno())
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
