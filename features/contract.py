@@ -34,6 +34,7 @@ from features.violations import Checked, Mask, Violation
 __all__ = ["Checked", "Violation", "check_cases", "check_columns", "check_measurements"]
 
 Rows = npt.NDArray[np.intp]
+_LATE_COLUMNS = tuple(c for c in CASES if c.known_at in ("during", "after"))
 _LONGEST_MISSING_WORD = max(len(w) for w in MISSING_WORDS)
 
 
@@ -120,26 +121,23 @@ def _check_columns(
     table: pd.DataFrame, columns: Sequence[Column]
 ) -> tuple[pd.DataFrame, list[Violation]]:
     violations = _repeated_columns(table, columns)
-    table = table.loc[:, ~table.columns.duplicated()]
-    typed: dict[str, pd.Series] = {}
+    if violations or not table.columns.is_unique:
+        table = table.loc[:, ~table.columns.duplicated()]
+    # Taken out and put together all at once: one by one would fragment a wide table.
+    found = dict(table.items())
     if len(table) == 0:
         violations.append(Violation("", "empty_table", (), "at least one row", "none"))
     for column in columns:
-        if column.name not in table.columns:
-            if column.required:
-                violations.append(_missing_column(column, table))
-            continue
-        typed[column.name] = _check_column(table[column.name], column, violations)
-    return _with_columns(table, typed), violations
-
-
-def _with_columns(table: pd.DataFrame, typed: dict[str, pd.Series]) -> pd.DataFrame:
-    """Replace columns, all at once: one by one would fragment a wide table."""
-    columns = {name: typed.get(str(name), table[name]) for name in table.columns}
-    return pd.DataFrame(columns, index=table.index)
+        if column.name in found:
+            found[column.name] = _check_column(found[column.name], column, violations)
+        elif column.required:
+            violations.append(_missing_column(column, table))
+    return pd.DataFrame(found, index=table.index), violations
 
 
 def _repeated_columns(table: pd.DataFrame, columns: Sequence[Column]) -> list[Violation]:
+    if table.columns.is_unique:
+        return []
     known = {c.name for c in columns}
     counts = table.columns.value_counts()
     return [
@@ -230,7 +228,7 @@ def _rows_violation(
 
 def _check_number(series: pd.Series, column: Column, violations: list[Violation]) -> pd.Series:
     if pd.api.types.is_numeric_dtype(series):
-        values = series.astype("float64")
+        array = series.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     else:
         values = pd.to_numeric(series, errors="coerce").astype("float64")
         unread = values.isna().to_numpy(copy=True)
@@ -246,7 +244,7 @@ def _check_number(series: pd.Series, column: Column, violations: list[Violation]
                     _decimal_comma_hint(series[unread]),
                 )
             )
-    array = values.to_numpy(copy=True)
+        array = values.to_numpy(copy=True)
     low = -np.inf if column.low is None else column.low
     high = np.inf if column.high is None else column.high
     outside = (array < low) | (array > high) | np.isinf(array)
@@ -265,7 +263,7 @@ def _check_number(series: pd.Series, column: Column, violations: list[Violation]
                 )
             )
     array[outside | broken] = np.nan
-    return pd.Series(array, index=values.index, name=column.name)
+    return pd.Series(array, index=series.index, name=column.name, copy=False)
 
 
 def _decimal_comma_hint(texts: pd.Series) -> str:
@@ -302,7 +300,7 @@ def _text(value: object) -> str:
 
 
 def _known_too_late(table: pd.DataFrame) -> list[Violation]:
-    late = [c for c in CASES if c.known_at in ("during", "after") and c.name in table.columns]
+    late = [c for c in _LATE_COLUMNS if c.name in table.columns]
     return [
         Violation(
             c.name,

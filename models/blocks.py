@@ -42,14 +42,9 @@ def absent_blocks(
     >>> absent_blocks(table, {"cpm": ["a", "b"], "pcs": ["c"]}).tolist()
     ['', 'cpm;pcs']
     """
-    lacking = [_without_value(features, columns) for columns in blocks.values()]
-    return join_flagged(
-        list(blocks), np.array(lacking, dtype=bool).reshape(len(blocks), len(features))
-    )
-
-
-def _without_value(features: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[np.bool_]:
-    lacking = np.ones(len(features), dtype=bool)
-    for column in columns:
-        lacking &= np.isnan(features[column].to_numpy(dtype=np.float64))
-    return lacking
+    values = dict(zip(features.columns, features.to_numpy(dtype=np.float64).T, strict=True))
+    lacking = np.ones((len(blocks), len(features)), dtype=bool)
+    for place, columns in enumerate(blocks.values()):
+        for column in columns:
+            lacking[place] &= np.isnan(values[column])
+    return join_flagged(list(blocks), lacking)

@@ -51,10 +51,10 @@ def out_of_range(features: pd.DataFrame, ranges: Ranges) -> npt.NDArray[np.objec
     >>> out_of_range(table, {"age_years": (20.0, 60.0)}).tolist()
     ['', 'age_years', '']
     """
-    names = [n for n in ranges if n in features.columns]
+    columns = dict(zip(features.columns, features.to_numpy(dtype=np.float64).T, strict=True))
+    names = [n for n in ranges if n in columns]
     outside = np.zeros((len(names), len(features)), dtype=bool)
     for place, name in enumerate(names):
         low, high = ranges[name]
-        values = features[name].to_numpy(dtype=np.float64)
-        np.logical_or(values < low, values > high, out=outside[place])
+        np.logical_or(columns[name] < low, columns[name] > high, out=outside[place])
     return join_flagged(names, outside)

@@ -125,10 +125,17 @@ def probe_answers(bundle: Bundle) -> list[float]:
 
 def check_probe(bundle: Bundle, where: str) -> None:
     """Refuse a bundle whose stored answers this program does not give."""
-    stored = bundle.training.get("probe")
-    if stored is None or not np.allclose(
-        stored, probe_answers(bundle), rtol=0, atol=PROBE_TOLERANCE
-    ):
+    try:
+        stored = np.asarray(bundle.training["probe"], dtype=np.float64)
+        answers = np.asarray(probe_answers(bundle))
+        same = np.shape(stored) == np.shape(answers) and np.allclose(
+            stored, answers, rtol=0, atol=PROBE_TOLERANCE
+        )
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise BundleError(
+            f"{where}: not a bundle that can answer ({type(error).__name__})."
+        ) from None
+    if not same:
         raise BundleError(
             f"{where}: this program answers the bundle's probe cases differently, though the "
             "contract is the same: a feature builder or a library has changed. Predict with the "

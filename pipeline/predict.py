@@ -82,6 +82,7 @@ class _Model:
 
     bundles: Mapping[str, Bundle]
     options: ScoreOptions
+    contract: str
 
     def ids(self) -> dict[str, str]:
         return {target: bundle_id(b) for target, b in self.bundles.items()}
@@ -90,7 +91,7 @@ class _Model:
         key = self.options.pseudonym_key
         return {
             "model": self.ids(),
-            "contract": contract_hash(),
+            "contract": self.contract,
             "explain": self.options.explain,
             "top": self.options.top,
             "pseudonym key": None if key is None else key_fingerprint(key),
@@ -98,7 +99,7 @@ class _Model:
 
     def metadata(self) -> dict[str, str]:
         ids = {f"eih_model_{target}": found for target, found in self.ids().items()}
-        return {"eih_contract": contract_hash(), **ids}
+        return {"eih_contract": self.contract, **ids}
 
 
 def run(
@@ -139,7 +140,7 @@ def run(
     begin = time.perf_counter()
     outputs = {"predictions": output, "rejects": options.rejects or _beside(output)}
     _check_outputs(outputs, str(source))
-    loaded = _Model(find_bundles(model), options.score_options())
+    loaded = _Model(find_bundles(model), options.score_options(), contract_hash())
     parts = Parts.beside(output)
     make_score = _score_maker(model, loaded, options.workers)
 
@@ -163,7 +164,7 @@ def run(
         **summary.to_dict(),
         "targets": list(loaded.bundles),
         "models": loaded.ids(),
-        "contract": contract_hash(),
+        "contract": loaded.contract,
         "rejects": str(outputs["rejects"]),
         "seconds": round(seconds, 3),
         "rows_per_s": round(summary.rows_in / seconds),

@@ -45,6 +45,8 @@ def list_rejects(
     violations : sequence of Violation
         Their rows count from the first of ``cases``.
     """
+    if not violations:
+        return pd.DataFrame(columns=list(REJECT_COLUMNS), dtype="object")
     by_row: dict[int, list[tuple[Violation, str]]] = {}
     for violation in violations:
         for row, kind in zip(violation.rows, _value_classes(cases, violation), strict=True):

@@ -106,11 +106,12 @@ def predict(
     good = np.ones(len(table), dtype=bool)
     for violation in violations:
         good[list(violation.rows)] = False
-    rejects = list_rejects(cases.loc[:, ~cases.columns.duplicated()], position, violations)
+    rejects = list_rejects(cases, position, violations)
     if not good.all():
         table, position = table[good].reset_index(drop=True), position[good]
     columns = {"row": position, **{k: table[k] for k in KEYS}}
-    columns |= _answers(build_features(table), bundles, options)
+    needed = {name for bundle in bundles.values() for name in bundle.feature_names}
+    columns |= _answers(build_features(table, needed), bundles, options)
     predictions = pd.DataFrame(columns, copy=False)
     if options.pseudonym_key is not None:
         for found in (predictions, rejects):

@@ -52,9 +52,27 @@ def both(output: Path) -> tuple[bytes, bytes]:
     return output.read_bytes(), output.with_name(f"{output.stem}.rejects.csv").read_bytes()
 
 
+def finished_pieces(output: Path) -> int:
+    return len(list(output.with_name(f".{output.name}.parts").glob("*-*.json")))
+
+
+def is_put_together(output: Path) -> bool:
+    return output.with_name(f".{output.stem}.part{output.suffix}").exists()
+
+
+def kill_when(child: subprocess.Popen[bytes], ready: Callable[[], bool], delay_s: float) -> bool:
+    """SIGKILL a run a moment after it has come so far; False where it ended before."""
+    while child.poll() is None and not ready():
+        time.sleep(0.0005)
+    time.sleep(delay_s)
+    child.send_signal(signal.SIGKILL)
+    return child.wait() == -signal.SIGKILL
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(("workers", "moments"), [(1, 20), (2, 4)])
 def test_a_run_killed_at_random_moments_gives_the_same_bytes_when_resumed(
-    trained: Path, many: Path, tmp_path: Path
+    trained: Path, many: Path, tmp_path: Path, workers: int, moments: int
 ) -> None:
     settings = tmp_path / "params.yaml"
     settings.write_text(
@@ -62,23 +80,26 @@ def test_a_run_killed_at_random_moments_gives_the_same_bytes_when_resumed(
     )
     whole, broken = tmp_path / "whole.parquet", tmp_path / "broken.parquet"
     run(PredictParams(97), trained, many, whole, PredictOptions())
-    rng = random.Random(0)
+    rng = random.Random(workers)
+    more = ("--resume", "--workers", str(workers), "--params", str(settings))
+    command = [sys.executable, "-m", "pipeline", *arguments(trained, many, broken, *more)]
 
     kills = 0
-    command = arguments(trained, many, broken, "--resume", "--params", str(settings))
-    for _ in range(20):
-        child = subprocess.Popen([sys.executable, "-m", "pipeline", *command], cwd=ROOT)
-        time.sleep(rng.uniform(0.5, 3.0))
-        child.send_signal(signal.SIGKILL)
-        if child.wait() == 0:
+    for _ in range(moments):
+        goal = finished_pieces(broken) + rng.randint(1, 4)
+        child = subprocess.Popen(command, cwd=ROOT)
+
+        def ready(goal: int = goal) -> bool:
+            return finished_pieces(broken) >= goal or is_put_together(broken)
+
+        killed = kill_when(child, ready, rng.uniform(0, 0.02))
+        if not killed:
             break
         kills += 1
-        assert not broken.exists()
-        assert not broken.with_name("broken.rejects.csv").exists()
-    finished = subprocess.run([sys.executable, "-m", "pipeline", *command], cwd=ROOT, check=True)
+        assert not broken.exists() or broken.read_bytes() == whole.read_bytes()
+    subprocess.run(command, cwd=ROOT, check=True)
 
-    assert finished.returncode == 0
-    assert kills >= 2
+    assert kills >= 0.75 * moments
     assert both(broken) == both(whole)
     assert not list(tmp_path.glob(".*"))
 
@@ -157,21 +178,28 @@ def test_strict_ends_with_11_and_still_writes_everything(
     assert (tmp_path / "out.rejects.csv").exists()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="/dev/full is a device of Linux")
+@pytest.mark.skipif(os.name != "posix", reason="a limit on the size of files is one of POSIX")
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_full_disk_is_one_line_and_leaves_nothing_behind(
-    trained: Path, many: Path, tmp_path: Path, eih: Run, monkeypatch: pytest.MonkeyPatch
+    trained: Path, many: Path, tmp_path: Path, suffix: str
 ) -> None:
-    import pyarrow.feather as feather
+    output = tmp_path / f"out{suffix}"
+    limited = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+        "from pipeline.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    said = subprocess.run(
+        [sys.executable, "-c", limited, *arguments(trained, many, output)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
-    monkeypatch.setattr(feather, "write_feather", full)
-
-    said = eih(*arguments(trained, many, tmp_path / "out.csv"))
-
-    assert said.code == 11
-    assert said.err == f"{tmp_path / 'out.csv'}: cannot be written (No space left on device).\n"
+    assert said.returncode == 11
+    assert said.stderr == f"{output}: cannot be written (File too large).\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -185,3 +213,66 @@ def test_a_place_that_cannot_be_written_to_is_one_line(
     assert said.code == 11
     assert said.err.startswith(f"{tmp_path / 'file' / 'out.csv'}: cannot be written")
     assert said.err.count("\n") == 1
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def ends(condition: Callable[[], bool], within_s: float) -> bool:
+    until = time.monotonic() + within_s
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.02)
+    return condition()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are listed in /proc")
+def test_workers_end_with_the_process_that_started_them(
+    trained: Path, many: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.parquet"
+    settings = tmp_path / "params.yaml"
+    settings.write_text(
+        (ROOT / "params.yaml").read_text().replace("chunk_rows: 0", "chunk_rows: 50")
+    )
+    more = ("--workers", "2", "--params", str(settings))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *arguments(trained, many, output, *more)], cwd=ROOT
+    )
+
+    assert ends(lambda: finished_pieces(output) >= 1, within_s=60)
+    started = children_of(child.pid)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+
+    assert len(started) >= 2
+    assert ends(lambda: not any(is_running(p) for p in started), within_s=10)
+
+
+def test_a_piece_that_lost_its_content_is_scored_again(
+    trained: Path, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, output = tmp_path / "whole.csv", tmp_path / "out.csv"
+    run(PredictParams(900), trained, many, whole, PredictOptions())
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.predict.put_together", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(PredictParams(900), trained, many, output, PredictOptions())
+    monkeypatch.undo()
+    piece = sorted((tmp_path / ".out.csv.parts").glob("*.predictions.arrow"))[0]
+    piece.write_bytes(bytes(piece.stat().st_size))
+
+    run(PredictParams(900), trained, many, output, PredictOptions(resume=True))
+
+    assert both(output) == both(whole)
