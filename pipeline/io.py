@@ -273,9 +273,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TableError(
-            f"{path}: cannot be written ({error.strerror or _short(error)})."
-        ) from None
+        # Arrow keeps the number and words it in its own, longer way.
+        reason = os.strerror(error.errno) if error.errno else _short(error)
+        raise TableError(f"{path}: cannot be written ({reason}).") from None
 
 
 def write_text(text: str, path: Path) -> None:
