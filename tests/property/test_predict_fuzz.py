@@ -173,9 +173,16 @@ def value_class_is_true(text: str, column: str, kind: str) -> bool:
     return True
 
 
+class Model:
+    """Bundles that hypothesis does not spell out in a report."""
+
+    def __init__(self, bundles: Mapping[str, Bundle]) -> None:
+        self.bundles = bundles
+
+
 @pytest.fixture(scope="module")
-def bundles(trained: Path) -> Mapping[str, Bundle]:
-    return find_bundles(trained)
+def model(trained: Path) -> Model:
+    return Model(find_bundles(trained))
 
 
 @pytest.mark.slow
@@ -186,9 +193,9 @@ def bundles(trained: Path) -> Mapping[str, Bundle]:
 )
 @given(table=tables())
 def test_every_row_is_scored_or_rejected_for_exactly_what_is_wrong_with_it(
-    bundles: Mapping[str, Bundle], table: pd.DataFrame
+    model: Model, table: pd.DataFrame
 ) -> None:
-    scored = predict(table, bundles)
+    scored = predict(table, model.bundles)
 
     rejects = scored.rejects.set_index("row")
     assert sorted([*scored.predictions["row"], *rejects.index]) == list(range(len(table)))
@@ -205,7 +212,7 @@ def test_every_row_is_scored_or_rejected_for_exactly_what_is_wrong_with_it(
         kinds = said["value_class"].split("; ")
         for column, kind in zip(columns, kinds, strict=True):
             assert value_class_is_true(row[column], column, kind)
-    for target in bundles:
+    for target in model.bundles:
         assert scored.predictions[f"p_{target}"].between(0, 1).all()
 
 
@@ -217,9 +224,9 @@ def test_every_row_is_scored_or_rejected_for_exactly_what_is_wrong_with_it(
 )
 @given(table=tables(), cut=st.integers(0, 4))
 def test_a_row_is_judged_and_scored_alike_whatever_its_neighbours(
-    bundles: Mapping[str, Bundle], table: pd.DataFrame, cut: int
+    model: Model, table: pd.DataFrame, cut: int
 ) -> None:
-    score = score_batch(bundles)
+    score = score_batch(model.bundles)
 
     whole = score(table)
     parts = [score(t) for t in (table.iloc[:cut], table.iloc[cut:]) if len(t)]
