@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -98,8 +99,14 @@ def is_missing(text: str, column: str) -> bool:
 
 
 def number(text: str, column: str) -> float | None:
-    found = NUMBER.fullmatch(text.strip())
+    # Only the blanks of ASCII may surround a number; a no-break space makes it a text.
+    found = NUMBER.fullmatch(text.strip(" \t\n\r\v\f"))
     return None if is_missing(text, column) or not found else float(text)
+
+
+def is_printable(text: str) -> bool:
+    """Whether nothing in a text is hidden; which code points are assigned differs by version."""
+    return all(c.isprintable() or unicodedata.category(c) == "Cn" for c in text)
 
 
 def cell_fault(text: str, name: str) -> str | None:
@@ -126,7 +133,7 @@ def faults_of(row: Mapping[str, str]) -> set[Fault]:
     for key in KEYS:
         text = row[key].strip()
         if not is_missing(text, key):
-            found |= {(key, "unprintable_key")} if not text.isprintable() else set()
+            found |= {(key, "unprintable_key")} if not is_printable(text) else set()
             found |= {(key, "oversized_key")} if len(text) > 200 else set()
     if row["modality"].strip() == "rest":
         found.add(("modality", "no_exercise"))
