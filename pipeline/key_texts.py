@@ -30,6 +30,9 @@ def texts(column: Iterable[object]) -> pa.Array:
 
     A lone surrogate, which no file can hold, becomes its escape.
     """
+    if isinstance(column, pd.Series) and isinstance(column.dtype, pd.StringDtype):
+        array = pa.array(column, from_pandas=True).cast(pa.string())
+        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     values = pd.Series(column, dtype="object").to_numpy()
     try:
         return pa.array(values, pa.string(), from_pandas=True)
@@ -51,13 +54,8 @@ def unsafe_keys(table: pd.DataFrame) -> list[Violation]:
     """
     found: list[Violation] = []
     for name in KEYS:
-        column = pd.Series(table[name], dtype="object")
-        try:
-            array = pa.array(column.to_numpy(), pa.string(), from_pandas=True)
-            hidden = _rows(pc.invert(pc.utf8_is_printable(array)))
-        except UnicodeEncodeError:
-            array = texts(column)
-            hidden = tuple(i for i, v in enumerate(column) if v == v and not str(v).isprintable())
+        array, lone = _encoded(table[name])
+        hidden = _rows(pc.or_(pc.invert(pc.utf8_is_printable(array)), lone))
         long = _rows(pc.greater(pc.utf8_length(array), LONGEST_KEY))
         if hidden:
             expected = "printable characters"
@@ -66,6 +64,18 @@ def unsafe_keys(table: pd.DataFrame) -> list[Violation]:
             expected = f"at most {LONGEST_KEY} characters"
             found.append(Violation(name, OVERSIZED, long, expected, f"{len(long)} longer ones"))
     return found
+
+
+def _encoded(column: pd.Series) -> tuple[pa.Array, pa.Array]:
+    """Return texts as Arrow has them, and which of them hold a lone surrogate."""
+    if isinstance(column.dtype, pd.StringDtype):
+        return texts(column), pa.scalar(False)
+    values = column.to_numpy(dtype=object)
+    try:
+        return pa.array(values, pa.string(), from_pandas=True), pa.scalar(False)
+    except UnicodeEncodeError:
+        lone = [isinstance(v, str) and any("\ud800" <= c <= "\udfff" for c in v) for v in values]
+        return texts(values), pa.array(lone)
 
 
 def _rows(mask: pa.BooleanArray) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ REJECT_COLUMNS = ("row", *KEYS, "column", "code", "reason", "value_class")
 NO_EXERCISE = "no_exercise"
 RAGGED_ROW = "ragged_row"
 SEPARATOR = "; "
+_NONE = pd.DataFrame(columns=list(REJECT_COLUMNS), dtype="object")
 # What a value is, by the code of what is wrong with it.
 VALUE_CLASSES = {
     "not_a_number": "text where a number is expected",
@@ -46,7 +47,7 @@ def list_rejects(
         Their rows count from the first of ``cases``.
     """
     if not violations:
-        return pd.DataFrame(columns=list(REJECT_COLUMNS), dtype="object")
+        return _NONE.copy()
     by_row: dict[int, list[tuple[Violation, str]]] = {}
     for violation in violations:
         for row, kind in zip(violation.rows, _value_classes(cases, violation), strict=True):

@@ -40,7 +40,8 @@ COLUMNS = (
 NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
 INTENSITY = load_reference("exercise_intensity.toml")
 Fault = tuple[str, str]
-# Which code points are assigned, and so can be printed, differs between versions of Unicode.
+# Which code points are assigned, and so can be printed, differs between versions of Unicode; those
+# of no plane in use are unassigned in all (HOSTILE has some), and a key with one is refused.
 CHARACTERS = st.characters(exclude_categories=("Cs", "Cn"))
 
 HOSTILE = (
@@ -60,6 +61,15 @@ HOSTILE = (
     "\u202eabc",
     "x" * 201,
     " 3 ",
+    "\u00a03\u2003",
+    "\u30003",
+    "3\u00a04",
+    "\u200b3",
+    "\ufeff3",
+    "p\U00050000",
+    "p\uffff",
+    "p\ue000",
+    "p\ud8001",
     "+2",
     "'",
 )
@@ -100,8 +110,8 @@ def is_missing(text: str, column: str) -> bool:
 
 
 def number(text: str, column: str) -> float | None:
-    # Only the blanks of ASCII may surround a number; a no-break space makes it a text.
-    found = NUMBER.fullmatch(text.strip(" \t\n\r\v\f"))
+    # Any blank may surround a number, as it may a word; inside, only ASCII counts.
+    found = NUMBER.fullmatch(text.strip())
     return None if is_missing(text, column) or not found else float(text)
 
 
