@@ -8,11 +8,15 @@ trusted.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.columns import (
     CASES,
@@ -34,6 +38,9 @@ from features.violations import Checked, Mask, Violation
 __all__ = ["Checked", "Violation", "check_cases", "check_columns", "check_measurements"]
 
 Rows = npt.NDArray[np.intp]
+Numbers = npt.NDArray[np.float64]
+_LATE_COLUMNS = tuple(c for c in CASES if c.known_at in ("during", "after"))
+_DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 _LONGEST_MISSING_WORD = max(len(w) for w in MISSING_WORDS)
 
 
@@ -120,26 +127,23 @@ def _check_columns(
     table: pd.DataFrame, columns: Sequence[Column]
 ) -> tuple[pd.DataFrame, list[Violation]]:
     violations = _repeated_columns(table, columns)
-    table = table.loc[:, ~table.columns.duplicated()]
-    typed: dict[str, pd.Series] = {}
+    if violations or not table.columns.is_unique:
+        table = table.loc[:, ~table.columns.duplicated()]
+    # Taken out and put together all at once: one by one would fragment a wide table.
+    found: dict[Any, pd.Series | Numbers] = dict(table.items())
     if len(table) == 0:
         violations.append(Violation("", "empty_table", (), "at least one row", "none"))
     for column in columns:
-        if column.name not in table.columns:
-            if column.required:
-                violations.append(_missing_column(column, table))
-            continue
-        typed[column.name] = _check_column(table[column.name], column, violations)
-    return _with_columns(table, typed), violations
-
-
-def _with_columns(table: pd.DataFrame, typed: dict[str, pd.Series]) -> pd.DataFrame:
-    """Replace columns, all at once: one by one would fragment a wide table."""
-    columns = {name: typed.get(str(name), table[name]) for name in table.columns}
-    return pd.DataFrame(columns, index=table.index)
+        if column.name in found:
+            found[column.name] = _check_column(table[column.name], column, violations)
+        elif column.required:
+            violations.append(_missing_column(column, table))
+    return pd.DataFrame(found, index=table.index), violations
 
 
 def _repeated_columns(table: pd.DataFrame, columns: Sequence[Column]) -> list[Violation]:
+    if table.columns.is_unique:
+        return []
     known = {c.name for c in columns}
     counts = table.columns.value_counts()
     return [
@@ -168,7 +172,9 @@ def _delimiter_hint(names: Sequence[str]) -> str:
     return ""
 
 
-def _check_column(series: pd.Series, column: Column, violations: list[Violation]) -> pd.Series:
+def _check_column(
+    series: pd.Series, column: Column, violations: list[Violation]
+) -> pd.Series | Numbers:
     if column.kind in ("number", "integer"):
         values = _check_number(series, column, violations)
         if column.required and not column.nullable:
@@ -228,13 +234,17 @@ def _rows_violation(
     return Violation(column.name, code, rows, expected, f"{len(rows)} {word}", cause)
 
 
-def _check_number(series: pd.Series, column: Column, violations: list[Violation]) -> pd.Series:
+def _check_number(series: pd.Series, column: Column, violations: list[Violation]) -> Numbers:
     if pd.api.types.is_numeric_dtype(series):
-        values = series.astype("float64")
+        array = series.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     else:
-        values = pd.to_numeric(series, errors="coerce").astype("float64")
-        unread = values.isna().to_numpy(copy=True)
+        array = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, copy=True)
+        unread = np.isnan(array)
         unread[unread] = ~_is_missing(series[unread], column)
+        if unread.any():
+            # Around a number as around a word, a no-break space (spreadsheets) is a blank.
+            array[unread] = _stripped_numbers(series[unread])
+            unread &= np.isnan(array)
         if unread.any():
             violations.append(
                 _rows_violation(
@@ -246,7 +256,6 @@ def _check_number(series: pd.Series, column: Column, violations: list[Violation]
                     _decimal_comma_hint(series[unread]),
                 )
             )
-    array = values.to_numpy(copy=True)
     low = -np.inf if column.low is None else column.low
     high = np.inf if column.high is None else column.high
     outside = (array < low) | (array > high) | np.isinf(array)
@@ -265,18 +274,30 @@ def _check_number(series: pd.Series, column: Column, violations: list[Violation]
                 )
             )
     array[outside | broken] = np.nan
-    return pd.Series(array, index=values.index, name=column.name)
+    return array
+
+
+def _stripped_numbers(texts: pd.Series) -> Numbers:
+    stripped = [v.strip() if isinstance(v, str) else v for v in texts]
+    found = pd.to_numeric(pd.Series(stripped, dtype="object"), errors="coerce")
+    return found.to_numpy(dtype=np.float64)
 
 
 def _decimal_comma_hint(texts: pd.Series) -> str:
-    if texts.astype(str).str.fullmatch(r"\s*-?\d+,\d+\s*").any():
+    # One by one: a text with a lone surrogate (JSON can escape one) is no text to Arrow.
+    if any(_DECIMAL_COMMA.fullmatch(str(t)) for t in texts):
         return "Decimal commas: write decimal points."
     return ""
 
 
 def _check_text(series: pd.Series, column: Column, violations: list[Violation]) -> pd.Series:
-    codes, texts = _distinct(series)
     words = _missing_words(column)
+    plain = None if column.levels else _plain_texts(series, words)
+    if plain is not None:
+        if column.required and not column.nullable:
+            _require_values(plain.isna().to_numpy(), column, violations)
+        return plain
+    codes, texts = _distinct(series)
     values = [np.nan if _says_missing(t, words) else t for t in texts] + [np.nan]
     found = np.array(values, dtype="object")
     if column.levels:
@@ -295,6 +316,22 @@ def _check_text(series: pd.Series, column: Column, violations: list[Violation]) 
     return pd.Series(found[codes], index=series.index, name=column.name, dtype="object")
 
 
+def _plain_texts(series: pd.Series, words: frozenset[str]) -> pd.Series | None:
+    """Strip texts of ASCII that Arrow holds, all at once; None for others.
+
+    Ids hardly repeat, and one by one they would take longer than everything else.
+    """
+    if not (isinstance(series.dtype, pd.StringDtype) and series.dtype.storage == "pyarrow"):
+        return None
+    array = pa.chunked_array(pa.array(series))
+    if not pc.all(pc.string_is_ascii(array), min_count=0).as_py():
+        return None
+    stripped = pc.utf8_trim_whitespace(array)
+    missing = pc.is_in(pc.ascii_lower(stripped), pa.array(sorted(words), array.type))
+    found = pc.if_else(missing, pa.scalar(None, array.type), stripped)
+    return pd.Series(pd.array(found, dtype=series.dtype), index=series.index, name=series.name)
+
+
 def _text(value: object) -> str:
     """Text of a value; whole numbers read as floats keep no '.0' (ids come so from files)."""
     whole = isinstance(value, float) and np.isfinite(value) and value == int(value)
@@ -302,7 +339,7 @@ def _text(value: object) -> str:
 
 
 def _known_too_late(table: pd.DataFrame) -> list[Violation]:
-    late = [c for c in CASES if c.known_at in ("during", "after") and c.name in table.columns]
+    late = [c for c in _LATE_COLUMNS if c.name in table.columns]
     return [
         Violation(
             c.name,
@@ -323,7 +360,9 @@ def _intensity_violations(table: pd.DataFrame, earlier: Sequence[Violation]) -> 
     values = table["intensity_value"].to_numpy(dtype=float, copy=True)
     metric_of = table.get("intensity_metric", pd.Series(np.nan, index=table.index, dtype="object"))
     limits = _intensity_limits()
-    codes = pd.Categorical(metric_of, categories=list(limits)).codes
+    numbers, metrics = pd.factorize(metric_of)
+    place = {metric: i for i, metric in enumerate(limits)}
+    codes = np.array([*(place.get(m, -1) for m in metrics), -1])[numbers]
     # The last pair serves code -1: rows without a metric have no limits of their own.
     low, high = np.array([*limits.values(), (-np.inf, np.inf)]).T
     outside = (values < low[codes]) | (values > high[codes])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.bundle import Bundle
+from models.flags import join_flagged
 
 
 def blocks_of(bundles: Iterable[Bundle]) -> dict[str, tuple[str, ...]]:
@@ -41,20 +42,9 @@ def absent_blocks(
     >>> absent_blocks(table, {"cpm": ["a", "b"], "pcs": ["c"]}).tolist()
     ['', 'cpm;pcs']
     """
-    names = list(blocks)
-    lacking = [_without_value(features, blocks[n]) for n in names]
-    # Few patterns, many rows: eight blocks a byte, and every distinct row of bytes read once.
-    bits = np.packbits(np.array(lacking, dtype=bool).reshape(len(names), len(features)), axis=0)
-    patterns, row_pattern = np.unique(bits.T, axis=0, return_inverse=True)
-    shown = [
-        ";".join(n for n, lacks in zip(names, np.unpackbits(p), strict=False) if lacks)
-        for p in patterns
-    ]
-    return np.array([*shown, ""], dtype="object")[row_pattern.reshape(-1)]
-
-
-def _without_value(features: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[np.bool_]:
-    lacking = np.ones(len(features), dtype=bool)
-    for column in columns:
-        lacking &= np.isnan(features[column].to_numpy(dtype=np.float64))
-    return lacking
+    values = dict(zip(features.columns, features.to_numpy(dtype=np.float64).T, strict=True))
+    lacking = np.ones((len(blocks), len(features)), dtype=bool)
+    for place, columns in enumerate(blocks.values()):
+        for column in columns:
+            lacking[place] &= np.isnan(values[column])
+    return join_flagged(list(blocks), lacking)

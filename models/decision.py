@@ -129,7 +129,18 @@ def thresholds_within_folds(judged: Judged, risk: Vector) -> Vector | None:
     for fold in folds:
         rest = block != fold
         if len(np.unique(judged.y[rest])) == 2:
-            false, true, at = roc_curve(judged.y[rest], risk[rest])
-            # The first point flags nobody; its threshold is infinite.
-            chosen[block == fold] = at[1:][np.argmax((true - false)[1:])]
+            chosen[block == fold] = largest_youden(judged.y[rest], risk[rest])
     return chosen
+
+
+def largest_youden(y: Vector, risk: Vector) -> float:
+    """Threshold of the largest sensitivity + specificity; of several, the highest.
+
+    Parameters
+    ----------
+    y, risk : ndarray of shape (n_rows,)
+        ``y`` holds both classes.
+    """
+    false, true, at = roc_curve(y, risk)
+    # The first point flags nobody; its threshold is infinite.
+    return float(at[1:][np.argmax((true - false)[1:])])

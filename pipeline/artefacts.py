@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,7 @@ def git_commit() -> str:
     return done.stdout.strip()
 
 
+@cache
 def probe_cases() -> pd.DataFrame:
     """Four made-up cases that reach every builder: three complete ones and a bare one.
 
@@ -130,6 +133,11 @@ def _read_files(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in entries}
 
 
+def bundle_id(bundle: Bundle) -> str:
+    """First 16 digits of the SHA-256 over the bundle's manifest: names exactly this model."""
+    return hashlib.sha256(to_files(bundle)["manifest.json"]).hexdigest()[:16]
+
+
 def probe_answers(bundle: Bundle) -> list[float]:
     """What a bundle's model says about the probe cases."""
     return [float(p) for p in bundle.predict(build_features(probe_cases()))]
@@ -137,10 +145,17 @@ def probe_answers(bundle: Bundle) -> list[float]:
 
 def check_probe(bundle: Bundle, where: str) -> None:
     """Refuse a bundle whose stored answers this program does not give."""
-    stored = bundle.training.get("probe")
-    if stored is None or not np.allclose(
-        stored, probe_answers(bundle), rtol=0, atol=PROBE_TOLERANCE
-    ):
+    try:
+        stored = np.asarray(bundle.training["probe"], dtype=np.float64)
+        answers = np.asarray(probe_answers(bundle))
+        same = np.shape(stored) == np.shape(answers) and np.allclose(
+            stored, answers, rtol=0, atol=PROBE_TOLERANCE
+        )
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise BundleError(
+            f"{where}: not a bundle that can answer ({type(error).__name__})."
+        ) from None
+    if not same:
         raise BundleError(
             f"{where}: this program answers the bundle's probe cases differently, though the "
             "contract is the same: a feature builder or a library has changed. Predict with the "

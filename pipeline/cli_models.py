@@ -164,12 +164,22 @@ def explain(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Option(help="A bundle, or a study's output folder.")],
-    input: Annotated[Path, typer.Option("--input", help="Cases to score.")],
+    input: Annotated[
+        str, typer.Option("--input", help="Cases: a file, a folder, a pattern, or - for stdin.")
+    ],
     output: OutputFile,
     rejects: Annotated[
         Path | None, typer.Option(help="Rejected rows; default: beside the output.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Add every contribution.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 11 on any reject.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed run.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    input_format: Annotated[str, typer.Option(help="Of standard input: csv, tsv ...")] = "csv",
+    top: Annotated[int, typer.Option(min=0, help="Name so many largest contributions.")] = 0,
+    pseudonymise: Annotated[
+        Path | None, typer.Option(help="File of a secret: ids become keyed hashes.")
+    ] = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -178,9 +188,13 @@ def predict(
     Example: eih predict --model outputs/demo --input new.csv --output predictions.csv
     """
     from pipeline.predict import PredictOptions, run
+    from pipeline.progress import counting
 
-    options = PredictOptions(rejects, explain)
-    summary = run(load(params).predict, model, input, output, options)
+    options = PredictOptions(
+        rejects, explain, strict, resume, workers, input_format, top, pseudonymise
+    )
+    with counting("predict", "rows") as progress:
+        summary = run(load(params).predict, model, input, output, options, progress)
     emit(summary, json)
     if json != "-":
         typer.echo(

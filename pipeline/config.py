@@ -135,9 +135,9 @@ class ExplainParams:
 
 @dataclass(frozen=True)
 class PredictParams:
-    """How many rows are held in memory at a time; the result does not depend on it."""
+    """How many rows are held in memory at a time (0: by their size); the result is the same."""
 
-    chunk_rows: int = 65536
+    chunk_rows: int = 0
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
 
     EihError
     |-- ConfigError       10   params.yaml, a study map or an option's value
+    |-- WorkerLostError   10   a process of a batch run was killed from outside
     |-- TableError        11   a file that cannot be read, or a table that breaks the contract
     models.errors
     |-- LeakageError      11   a table that would let the outcome into the predictors
@@ -25,6 +26,10 @@ class EihError(Exception):
 
 class ConfigError(EihError):
     """A setting that is unknown, missing or impossible."""
+
+
+class WorkerLostError(ConfigError):
+    """A worker process that was killed: more was asked of the machine than it has."""
 
 
 class TableError(EihError):

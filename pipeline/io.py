@@ -12,9 +12,8 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +21,7 @@ import pyreadstat
 
 from features.contract import Checked, Violation, check_cases, check_measurements
 from pipeline.errors import ConfigError, TableError
+from pipeline.zip_guard import check_workbook
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 READABLE = (*DELIMITERS, ".parquet", ".xlsx", ".sav")
@@ -59,6 +59,7 @@ def read_table(
         if suffix == ".parquet":
             return pd.read_parquet(path)
         if suffix == ".xlsx":
+            check_workbook(path)
             return pd.read_excel(path, dtype=str)
         if suffix == ".sav":
             return pd.read_spss(path, convert_categoricals=False)
@@ -298,70 +299,15 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
             table.to_csv(temporary, index=False, sep=DELIMITERS[suffix], lineterminator="\n")
 
 
-class TableWriter:
-    """Write a table chunk by chunk, as delimited text or Parquet by extension.
-
-    Parameters
-    ----------
-    path : Path
-        .csv, .tsv or .parquet.
-    text_columns : set of str
-        Columns written as text; ``row`` is a whole number, every other column a number. Types
-        are fixed beforehand, so that no chunk can decide otherwise than another.
-    """
-
-    def __init__(self, path: Path, text_columns: frozenset[str]) -> None:
-        if path.suffix.lower() not in WRITABLE:
-            raise TableError(f"{path}: expected one of {', '.join(WRITABLE)}.")
-        self._path = path
-        self._texts = text_columns
-        self._parquet: pq.ParquetWriter | None = None
-        self._empty = True
-
-    def __enter__(self) -> Self:
-        """Open for writing; the file is made with the first chunk."""
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Close the file."""
-        if self._parquet is not None:
-            self._parquet.close()
-
-    def write(self, table: pd.DataFrame) -> None:
-        """Append a chunk; every chunk must have the first one's columns."""
-        suffix = self._path.suffix.lower()
-        if suffix == ".parquet":
-            self._write_parquet(table)
-        else:
-            mode: Literal["w", "a"] = "w" if self._empty else "a"
-            table.to_csv(
-                self._path,
-                mode=mode,
-                header=self._empty,
-                index=False,
-                sep=DELIMITERS[suffix],
-                lineterminator="\n",
-            )
-        self._empty = False
-
-    def _write_parquet(self, table: pd.DataFrame) -> None:
-        names = [str(c) for c in table.columns]
-        schema = pa.schema([(n, self._arrow_type(n)) for n in names])
-        arrays = [pa.array(self._values(table[n], n), schema.field(n).type) for n in names]
-        if self._parquet is None:
-            self._parquet = pq.ParquetWriter(self._path, schema)
-        self._parquet.write_table(pa.Table.from_arrays(arrays, schema=schema))
-
-    def _values(self, column: pd.Series, name: str) -> list[Any] | npt.NDArray[Any]:
-        if name not in self._texts:
-            return column.to_numpy()
-        missing = column.isna().to_numpy()
-        return [None if m else str(v) for v, m in zip(column, missing, strict=True)]
-
-    def _arrow_type(self, name: str) -> pa.DataType:
-        if name == "row":
-            return pa.int64()
-        return pa.string() if name in self._texts else pa.float64()
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn whatever the system says against writing into one line about ``path``."""
+    try:
+        yield
+    except OSError as error:
+        # Arrow keeps the number and words it in its own, longer way.
+        reason = os.strerror(error.errno) if error.errno else _short(error)
+        raise TableError(f"{path}: cannot be written ({reason}).") from None
 
 
 def write_text(text: str, path: Path) -> None:

@@ -2,216 +2,245 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from features.build import build_features
-from features.columns import KEYS
-from features.contract import Violation, check_cases
-from models.blocks import absent_blocks, blocks_of
+from features.build import contract_hash
 from models.bundle import Bundle
-from pipeline.artefacts import find_bundles
+from pipeline.artefacts import bundle_id, find_bundles
+from pipeline.batch import Progress, Score, Summary, Work, put_together, score_all
+from pipeline.batch_input import STDIN, Chunk, find_files, rows_per_chunk
+from pipeline.batch_parts import Parts
 from pipeline.config import PredictParams
-from pipeline.errors import TableError
-from pipeline.io import RaggedRow, TableWriter, atomic_path, describe, iter_tables
+from pipeline.errors import ConfigError, TableError, WorkerLostError
+from pipeline.io import writing
+from pipeline.key_texts import key_fingerprint, read_key
+from pipeline.rejects import ragged_rejects
+from pipeline.scoring import (
+    ScoreBatch,
+    Scored,
+    ScoredTables,
+    ScoreOptions,
+    predict,
+    score_batch,
+    to_arrow,
+)
+from pipeline.table_writer import check_writable
 
-REJECT_COLUMNS = ("row", *KEYS, "column", "code", "reason")
-ABSENT_BLOCKS = "absent_blocks"
-TEXTS = frozenset({*REJECT_COLUMNS[1:], ABSENT_BLOCKS})
-NO_EXERCISE = "no_exercise"
+__all__ = ["PredictOptions", "ScoreOptions", "Scored", "predict", "run", "score_batch"]
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Predictions and rejects of a chunk; together they hold every input row once."""
-
-    predictions: pd.DataFrame
-    rejects: pd.DataFrame
-
-
-def predict(cases: pd.DataFrame, bundles: Mapping[str, Bundle], *, explain: bool = False) -> Scored:
-    """Score raw cases.
+class PredictOptions:
+    """How a batch run differs from the plain one.
 
     Parameters
     ----------
-    cases : DataFrame of shape (n_rows, any)
-        Raw rows, text or typed; the index is taken as the row's position in its source.
-    bundles : mapping of target to Bundle
-    explain : bool, default=False
-        Whether to add each target's contributions on the log-odds scale.
-
-    Returns
-    -------
-    Scored
-        ``predictions`` has ``row``, the keys, ``absent_blocks`` (what the models were trained
-        with and the row has no value of, joined by ';') and ``p_<target>``; ``rejects`` has one
-        line per rejected row with everything that is wrong with it.
-
-    Raises
-    ------
-    TableError
-        If a required column is missing: then no row could be scored.
-
-    Notes
-    -----
-    A row's prediction depends on that row alone. Rows that repeat another's keys are scored.
+    rejects : Path, optional
+        Where rejected rows go; default: beside the output.
+    explain : bool
+        Whether to add every contribution.
+    strict : bool
+        Whether any reject is an error: the files are written, and the command ends with 11.
+    resume : bool
+        Whether to go on with a run that was killed.
+    workers : int
+        Processes; the output does not depend on it.
+    input_format : str
+        What comes on standard input.
+    top : int
+        How many of the largest contributions to name, instead of giving all.
+    pseudonymise : Path, optional
+        File of the secret by which participants' ids are replaced, in predictions and rejects.
     """
-    position = cases.index.to_numpy()
-    checked = check_cases(cases.reset_index(drop=True), unique=False)
-    fatal = [v for v in checked.table_violations() if v.code == "missing_column"]
-    if fatal:
-        raise TableError(describe(fatal, Path("input")))
-    table = checked.table
-    violations = [v for v in checked.violations if v.rows] + _resting(table)
-    rejected = np.zeros(len(table), dtype=bool)
-    for violation in violations:
-        rejected[list(violation.rows)] = True
-    good = table[~rejected].reset_index(drop=True)
-    predictions = pd.DataFrame({"row": position[~rejected], **{k: good[k] for k in KEYS}})
-    features = build_features(good)
-    columns: dict[str, Any] = {ABSENT_BLOCKS: absent_blocks(features, blocks_of(bundles.values()))}
-    for target, bundle in bundles.items():
-        columns[f"p_{target}"] = bundle.predict(features) if len(good) else np.zeros(0)
-        if explain:
-            columns |= _contributions(target, bundle, features)
-    return Scored(predictions.assign(**columns), _rejects(cases, position, violations))
+
+    rejects: Path | None = None
+    explain: bool = False
+    strict: bool = False
+    resume: bool = False
+    workers: int = 1
+    input_format: str = "csv"
+    top: int = 0
+    pseudonymise: Path | None = None
+
+    def score_options(self) -> ScoreOptions:
+        """Return what concerns a single row."""
+        key = None if self.pseudonymise is None else read_key(self.pseudonymise)
+        return ScoreOptions(self.explain, self.top, key)
 
 
-def _resting(table: pd.DataFrame) -> list[Violation]:
-    rows = tuple(int(r) for r in np.flatnonzero(table["modality"] == "rest"))
-    expected = "an exercise; a quiet-rest control has no response to predict"
-    return [Violation("modality", NO_EXERCISE, rows, expected, "rest")] if rows else []
+@dataclass(frozen=True)
+class _Model:
+    """What scores, and by what name it goes."""
 
+    bundles: Mapping[str, Bundle]
+    options: ScoreOptions
+    contract: str
 
-def _contributions(target: str, bundle: Bundle, features: pd.DataFrame) -> dict[str, Any]:
-    explained = bundle.explain(features)
-    values = {
-        f"{target}_contribution_{name}": explained.values[:, i]
-        for i, name in enumerate(explained.names)
-    }
-    return {f"{target}_baseline_log_odds": explained.baseline, **values}
+    def ids(self) -> dict[str, str]:
+        return {target: bundle_id(b) for target, b in self.bundles.items()}
 
-
-def _rejects(
-    cases: pd.DataFrame, position: np.ndarray, violations: list[Violation]
-) -> pd.DataFrame:
-    """One line per rejected row: its violations' columns, codes and reasons, joined by '; '."""
-    by_row: dict[int, list[Violation]] = {}
-    for violation in violations:
-        for row in violation.rows:
-            by_row.setdefault(row, []).append(violation)
-    keys = {k: cases[k].to_numpy() for k in KEYS}
-    lines = [
-        (
-            position[row],
-            *(keys[k][row] for k in KEYS),
-            "; ".join(v.column for v in found),
-            "; ".join(v.code for v in found),
-            "; ".join(f"{v.column}: expected {v.expected}" for v in found),
-        )
-        for row, found in sorted(by_row.items())
-    ]
-    return pd.DataFrame(lines, columns=list(REJECT_COLUMNS))
-
-
-def _ragged(rows: list[RaggedRow], n_columns: int) -> pd.DataFrame:
-    reason = f"expected {n_columns} cells as in the header"
-    lines = [(r, None, None, None, "", "ragged_row", f"{reason}, found {n}") for r, n in rows]
-    return pd.DataFrame(lines, columns=list(REJECT_COLUMNS))
-
-
-@dataclass
-class Summary:
-    """What happened to the rows of a run."""
-
-    rows_in: int = 0
-    predicted: int = 0
-    rejected: int = 0
-    by_reason: Counter[str] = field(default_factory=Counter)
-
-    def add(self, scored: Scored) -> None:
-        """Count a chunk."""
-        self.predicted += len(scored.predictions)
-        self.rejected += len(scored.rejects)
-        self.rows_in = self.predicted + self.rejected
-        for codes in scored.rejects["code"]:
-            self.by_reason.update(set(codes.split("; ")))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts as JSON content."""
+    def state(self) -> dict[str, Any]:
+        key = self.options.pseudonym_key
         return {
-            "rows_in": self.rows_in,
-            "predicted": self.predicted,
-            "rejected": self.rejected,
-            "rejected_by_reason": dict(sorted(self.by_reason.items())),
+            "model": self.ids(),
+            "contract": self.contract,
+            "explain": self.options.explain,
+            "top": self.options.top,
+            "pseudonym key": None if key is None else key_fingerprint(key),
         }
+
+    def metadata(self) -> dict[str, str]:
+        ids = {f"eih_model_{target}": found for target, found in self.ids().items()}
+        return {"eih_contract": self.contract, **ids}
 
 
 def run(
-    params: PredictParams, model: Path, source: Path, output: Path, options: PredictOptions
+    params: PredictParams,
+    model: Path,
+    source: str | Path,
+    output: Path,
+    options: PredictOptions,
+    progress: Progress = lambda rows: None,
 ) -> dict[str, Any]:
-    """Score a file in chunks; the result does not depend on their size.
+    """Score a file, a folder of files, a pattern of names or standard input.
 
     Parameters
     ----------
     params : PredictParams
     model : Path
         A bundle folder, or a study's output folder (all its targets are predicted).
-    source : Path
-        Cases as .csv, .tsv, .parquet, .xlsx or .sav.
+    source : str or Path
+        Cases as .csv, .tsv, .parquet, .xlsx or .sav; ``-`` for standard input.
     output : Path
         Predictions, .csv, .tsv or .parquet; appears only when complete.
     options : PredictOptions
+    progress : callable
+        Told the number of rows of every finished piece.
 
     Returns
     -------
-    dict with ``rows_in, predicted, rejected, rejected_by_reason`` and ``targets``
+    dict with ``rows_in, predicted, rejected, rejected_by_reason, targets, models, contract,
+    rejects, seconds, rows_per_s``
 
     Raises
     ------
-    TableError, BundleError
+    TableError
+        For input that cannot be read and output that cannot be written; with ``strict`` for
+        any reject.
+    BundleError
     """
-    bundles = find_bundles(model)
-    rejects = options.rejects or output.with_name(f"{output.stem}.rejects.csv")
-    summary = Summary()
-    with (
-        atomic_path(output) as out_path,
-        atomic_path(rejects) as reject_path,
-        TableWriter(out_path, TEXTS) as predicted,
-        TableWriter(reject_path, TEXTS) as rejected,
-    ):
-        for scored in _score_chunks(source, params.chunk_rows, bundles, options.explain):
-            summary.add(scored)
-            predicted.write(scored.predictions)
-            rejected.write(scored.rejects)
+    begin = time.perf_counter()
+    outputs = {"predictions": output, "rejects": options.rejects or _beside(output)}
+    _check_outputs(outputs, str(source))
+    loaded = _Model(find_bundles(model), options.score_options(), contract_hash())
+    parts = Parts.beside(output)
+    make_score = _score_maker(model, loaded, options.workers)
+
+    def score(parts: Parts) -> Summary:
+        work = _prepare(params, str(source), parts, options, loaded)
+        summary = score_all(work, make_score, parts, progress)
         if summary.rows_in == 0:
             raise TableError(f"{source}: expected at least one row, found none.")
-    return summary.to_dict() | {"targets": list(bundles), "rejects": str(rejects)}
+        put_together(parts, outputs, loaded.metadata())
+        return summary
+
+    with writing(output):
+        summary = _with_parts(parts, options.resume, score)
+    if options.strict and summary.rejected:
+        raise TableError(
+            f"{source}: expected no rejected row (--strict), found {summary.rejected}. "
+            f"Their reasons are in {outputs['rejects']}."
+        )
+    seconds = time.perf_counter() - begin
+    return {
+        **summary.to_dict(),
+        "targets": list(loaded.bundles),
+        "models": loaded.ids(),
+        "contract": loaded.contract,
+        "rejects": str(outputs["rejects"]),
+        "seconds": round(seconds, 3),
+        "rows_per_s": round(summary.rows_in / seconds),
+    }
 
 
-@dataclass(frozen=True)
-class PredictOptions:
-    """Where rejects go (default: beside the output), and whether to explain every row."""
+def _check_outputs(outputs: Mapping[str, Path], source: str) -> None:
+    """Refuse, before anything is read, what could only fail or destroy the input at the end."""
+    for path in outputs.values():
+        check_writable(path)
+        if source != STDIN and path.resolve() == Path(source).resolve():
+            raise ConfigError(f"{path}: expected another file than the input.")
+    if outputs["predictions"].resolve() == outputs["rejects"].resolve():
+        raise ConfigError(f"{outputs['rejects']}: expected another file than the predictions.")
 
-    rejects: Path | None = None
-    explain: bool = False
+
+def _with_parts(parts: Parts, resume: bool, score: Callable[[Parts], Summary]) -> Summary:
+    """Score with a folder of pieces that goes at the end, unless they may be of use."""
+    goes_on = False
+    try:
+        goes_on = parts.begin(resume=resume)
+        summary = score(parts)
+    except WorkerLostError:
+        raise
+    except Exception:
+        # An interrupted run is no Exception and keeps its pieces, as does one that was resumed.
+        if not goes_on:
+            parts.remove()
+        raise
+    parts.remove()
+    return summary
 
 
-def _score_chunks(
-    source: Path, chunk_rows: int, bundles: Mapping[str, Bundle], explain: bool
-) -> Iterator[Scored]:
-    for frame, ragged in iter_tables(source, chunk_rows):
-        try:
-            scored = predict(frame, bundles, explain=explain)
-        except TableError as error:
-            raise TableError(str(error).replace("input", str(source), 1)) from None
-        broken = _ragged(ragged, frame.shape[1])
-        rejects = [r for r in (scored.rejects, broken) if len(r)]
-        merged = pd.concat(rejects).sort_values("row") if rejects else scored.rejects
-        yield Scored(scored.predictions, merged)
+def _beside(output: Path) -> Path:
+    return output.with_name(f"{output.stem}.rejects.csv")
+
+
+def _prepare(
+    params: PredictParams, source: str, parts: Parts, options: PredictOptions, model: _Model
+) -> Work:
+    """Find the input, and claim the folder of pieces for exactly this run."""
+    if source == STDIN and options.resume:
+        raise ConfigError("--resume: standard input cannot be read again. Give a file.")
+    paths = find_files(source, parts.folder, options.input_format)
+    chunk_rows = params.chunk_rows or rows_per_chunk(paths)
+    inputs = [_fingerprint(p) for p in paths]
+    parts.claim({"input": inputs, "chunk_rows": chunk_rows, **model.state()})
+    return Work(tuple(paths), chunk_rows, options.workers)
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    found = path.stat()
+    return {"name": str(path), "bytes": found.st_size, "modified_ns": found.st_mtime_ns}
+
+
+def _score_maker(model: Path, loaded: _Model, workers: int) -> Callable[[], Score]:
+    """One process scores with what it has loaded; several load the model each."""
+    if workers > 1:
+        return partial(_load_score, model, loaded.options)
+    return partial(_chunk_scorer, loaded.bundles, loaded.options)
+
+
+def _load_score(model: Path, options: ScoreOptions) -> Score:
+    # One thread a process: several processes share the cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return _chunk_scorer(find_bundles(model), options)
+
+
+def _chunk_scorer(bundles: Mapping[str, Bundle], options: ScoreOptions) -> Score:
+    return partial(_score_chunk, score_batch(bundles, options))
+
+
+def _score_chunk(score: ScoreBatch, chunk: Chunk) -> ScoredTables:
+    predictions, rejects = score(chunk.frame)
+    if chunk.ragged:
+        broken = ragged_rejects(chunk.ragged, chunk.n_columns)
+        both = pd.concat([rejects.to_pandas(), broken]) if rejects.num_rows else broken
+        rejects = to_arrow(both.sort_values("row"))
+    return predictions, rejects

@@ -17,6 +17,7 @@ from features.evidence import evidence_signs
 from features.outcome import SOFT_LABELS
 from models.bundle import Bundle, describe_training, spec_dict
 from models.classifiers import Candidate, LadderSettings, make_ladder
+from models.decision import largest_youden
 from models.errors import NotEnoughDataError
 from models.fold_labels import double, first_copies, judged_labels, learnable
 from models.scorers import make_scorer
@@ -39,6 +40,7 @@ from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 
 # Beside the folders that DVC empties before it runs the stage again.
 UNFINISHED = "train.unfinished.jsonl"
+YOUDEN = "largest Youden index on out-of-fold risks"
 
 
 def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Path) -> Selection:
@@ -75,10 +77,12 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
         execution = Execution(params.jobs, store, show_progress(f"train {target}"))
         out_of_fold = validate(X, labels, usable, ladder, execution)
         judged = judged_labels(labels.judged, plan)
-        selection = select_candidate(judged, data.person, risks_by_candidate(out_of_fold, plan))
+        risks = risks_by_candidate(out_of_fold, plan)
+        selection = select_candidate(judged, data.person, risks)
         record = _record(data, plan, params) | {"soft_labels": soft}
         for candidate in ladder:
             bundle = _fit_bundle(candidate, X, data, usable, (target, record))
+            bundle = with_threshold(bundle, judged, risks[candidate.name])
             write_bundle(bundle, output / "train" / "candidates" / candidate.name)
             if candidate.name == selection.selected:
                 write_bundle(bundle, output / "bundle")
@@ -243,6 +247,24 @@ def _fit_bundle(
         record={**record, "settings": settings},
     )
     return replace(bundle, training={**bundle.training, "probe": probe_answers(bundle)})
+
+
+def with_threshold(
+    bundle: Bundle, judged: npt.NDArray[np.float64], risk: npt.NDArray[np.float64]
+) -> Bundle:
+    """Store the risk from which a row is of the class: chosen on persons not learnt from.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    judged, risk : ndarray of shape (n_repeats, n_rows)
+        Labels (NaN = unknown) and out-of-fold risks.
+    """
+    known = np.isfinite(judged) & np.isfinite(risk)
+    if len(np.unique(judged[known])) < 2:
+        return bundle
+    chosen = {"value": largest_youden(judged[known], risk[known]), "rule": YOUDEN}
+    return replace(bundle, training={**bundle.training, "threshold": chosen})
 
 
 def _write(

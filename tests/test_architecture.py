@@ -25,9 +25,12 @@ FILE_READERS = {
     "pipeline/labelled.py": "files that carry labels for their codes",
     "pipeline/artefacts.py": "bundles",
     "pipeline/config.py": "params.yaml",
+    "pipeline/batch_input.py": "standard input and a sample of a table's bytes",
     "pipeline/ingest.py": "study maps",
     "pipeline/resume.py": "finished pieces of a run that may be killed",
     "pipeline/scoring_door.py": "the input of 'mlflow models predict'",
+    "pipeline/key_texts.py": "the secret of pseudonyms",
+    "pipeline/table_writer.py": "its own files, to see them on the disk",
     "pipeline/report.py": "figures made by an earlier stage",
 }
 

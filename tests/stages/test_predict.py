@@ -78,7 +78,7 @@ def test_every_row_is_predicted_or_rejected(
     assert summary["rows_in"] == len(rows) == len(predicted) + len(rejected)
     assert sorted([*predicted["row"], *rejected["row"]]) == list(range(len(rows)))
     assert set(range(0, len(rows), 5)) <= set(rejected["row"])
-    assert list(rejected.columns) == ["row", *KEYS, "column", "code", "reason"]
+    assert list(rejected.columns) == ["row", *KEYS, "column", "code", "reason", "value_class"]
     found = set("; ".join(rejected["code"]).split("; "))
     assert found == {
         "out_of_range",

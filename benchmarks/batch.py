@@ -1,0 +1,163 @@
+"""Batch prediction against the least that must be done: read, predict with raw boosters, write.
+
+    python benchmarks/batch.py [--quick] [--json FILE]
+
+Parquet to Parquet, forty raw columns, two targets, both boosted trees. The peer reads the same
+file, calls ``inplace_predict`` of the same boosters on a ready matrix of float32 and writes keys
+and probabilities: it checks nothing, builds no feature, rejects no row. ``ratio`` is our time over
+its; ``explain_ratio`` is our time with every contribution over our time without. ``peak_mib`` is
+the memory of a process of its own that does nothing but predict, for two numbers of rows: it must
+not grow with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from features.columns import CASES_BY_NAME, KEYS  # noqa: E402
+from models.scorers import BoostedScorer  # noqa: E402
+from pipeline import featurize, label, train  # noqa: E402
+from pipeline.artefacts import find_bundles  # noqa: E402
+from pipeline.config import Params, PredictParams  # noqa: E402
+from pipeline.predict import PredictOptions, run  # noqa: E402
+from pipeline.simulate import simulate  # noqa: E402
+
+ROWS = {"quick": (100_000, 200_000), "full": (1_000_000, 5_000_000)}
+GROUP_ROWS = 100_000
+N_COLUMNS = 40
+
+
+def boosted_models(folder: Path) -> Path:
+    """Train two targets on a simulated study; return a folder with their boosted bundles."""
+    params = Params()
+    study = folder / "study"
+    simulate(200, "base", 1, study)
+    label.run(params.label, study, study / "outcomes.parquet")
+    featurize.run(params.featurize, study, study / "features.parquet")
+    quick = replace(params.train, repeats=1, folds=3, inner_folds=2)
+    models = folder / "models"
+    for target in params.targets:
+        tables = (study / "features.parquet", study / "outcomes.parquet")
+        train.run(quick, tables, target, study / target)
+        chosen = study / target / "train" / "candidates" / "xgboost"
+        (models / target).mkdir(parents=True)
+        chosen.rename(models / target / "bundle")
+    return models
+
+
+def write_cases(source: Path, path: Path, n_rows: int) -> None:
+    """Repeat the study's exercise rows, forty columns of them, with new ids."""
+    cases = pd.read_parquet(source)
+    cases = cases[cases["modality"] != "rest"]
+    items = [f"pcs_{i}" for i in range(1, 14)]
+    wanted = [*KEYS, "condition", "modality", "intensity_metric", "intensity_value", *items]
+    others = [c for c in cases.columns if c in CASES_BY_NAME and c not in wanted]
+    cases = cases[[*wanted, *others][:N_COLUMNS]].reset_index(drop=True)
+    with pq.ParquetWriter(path, pa.Table.from_pandas(cases).schema) as writer:
+        for first in range(0, n_rows, GROUP_ROWS):
+            rows = np.arange(first, min(first + GROUP_ROWS, n_rows))
+            part = cases.iloc[rows % len(cases)].reset_index(drop=True)
+            part["participant_id"] = [f"p{r}" for r in rows]
+            writer.write_table(pa.Table.from_pandas(part, schema=writer.schema))
+
+
+def peer(models: Path, source: Path, output: Path) -> float:
+    """Seconds to read, predict with the raw boosters and write."""
+    scorers = {t: b.scorer for t, b in find_bundles(models).items()}
+    ready = {
+        t: np.random.default_rng(0).normal(size=(GROUP_ROWS, len(s.columns))).astype(np.float32)
+        for t, s in scorers.items()
+        if isinstance(s, BoostedScorer)
+    }
+    begin = time.perf_counter()
+    writer: pq.ParquetWriter | None = None
+    for batch in pq.ParquetFile(source).iter_batches(GROUP_ROWS):
+        frame = batch.to_pandas()
+        columns: dict[str, object] = {k: frame[k] for k in KEYS}
+        for target, scorer in scorers.items():
+            assert isinstance(scorer, BoostedScorer)
+            columns[f"p_{target}"] = scorer._booster.inplace_predict(ready[target][: len(frame)])
+        table = pa.table(columns)
+        writer = writer or pq.ParquetWriter(output, table.schema)
+        writer.write_table(table)
+    assert writer is not None
+    writer.close()
+    return time.perf_counter() - begin
+
+
+def ours(models: Path, source: Path, output: Path, explain: bool) -> float:
+    """Seconds of the whole batch run."""
+    begin = time.perf_counter()
+    run(PredictParams(), models, source, output, PredictOptions(explain=explain))
+    return time.perf_counter() - begin
+
+
+def peak_mib(models: Path, source: Path, output: Path) -> float:
+    """Peak memory of a process that predicts, in MiB."""
+    command = ["predict", "--model", models, "--input", source, "--output", output]
+    code = (
+        "import resource, sys; from pipeline.cli import main; main(sys.argv[1:]); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, command)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout.splitlines()[-1]) / 1024
+
+
+def main() -> None:
+    """Compare, print, and write the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer rows: under 50 s on 2 cores")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    few, many = ROWS["quick" if options.quick else "full"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        models = boosted_models(folder)
+        small, large = folder / "small.parquet", folder / "large.parquet"
+        write_cases(folder / "study" / "cases.parquet", small, few)
+        write_cases(folder / "study" / "cases.parquet", large, many)
+        output = folder / "out.parquet"
+        ours(models, small, output, False)  # warms up
+        plain, peer_s = ours(models, large, output, False), peer(models, large, output)
+        plain_small = ours(models, small, output, False)
+        explained = ours(models, small, output, True)
+        result = {
+            "ratio": plain / peer_s,
+            "ours_s": plain,
+            "peer_s": peer_s,
+            "rows": many,
+            "rows_s": many / plain,
+            "explain_ratio": explained / plain_small,
+            "linearity": (plain / many) / (plain_small / few),
+            "peak_mib": peak_mib(models, large, output),
+            "peak_mib_fewer_rows": peak_mib(models, small, output),
+            "fewer_rows": few,
+        }
+    print(json.dumps(result, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""The engine of batch prediction: bounded memory, several workers, and nothing lost on the way.
+
+Every chunk of the input becomes a finished piece (``batch_parts``); when all are there, they are
+put together in the order of the input. The output therefore depends neither on the size of the
+chunks nor on the number of workers, and a run that was killed goes on from its finished pieces.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.batch_input import Chunk, Task, iter_tasks
+from pipeline.batch_parts import Parts, part_name
+from pipeline.errors import WorkerLostError
+from pipeline.scoring import ScoredTables
+from pipeline.table_writer import TableWriter, sync
+
+Score = Callable[[Chunk], ScoredTables]
+# Makes the function that scores; called once in every process.
+MakeScore = Callable[[], Score]
+Progress = Callable[[int], None]
+
+
+@dataclass
+class Summary:
+    """What happened to the rows of a run."""
+
+    rows_in: int = 0
+    predicted: int = 0
+    rejected: int = 0
+    by_reason: Counter[str] = field(default_factory=Counter)
+
+    def add(self, counts: dict[str, Any]) -> None:
+        """Count a finished piece."""
+        self.predicted += counts["predicted"]
+        self.rejected += counts["rejected"]
+        self.rows_in = self.predicted + self.rejected
+        self.by_reason.update(counts["by_reason"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON content."""
+        return {
+            "rows_in": self.rows_in,
+            "predicted": self.predicted,
+            "rejected": self.rejected,
+            "rejected_by_reason": dict(sorted(self.by_reason.items())),
+        }
+
+
+@dataclass(frozen=True)
+class Work:
+    """What has to be scored, in which pieces, and by how many processes."""
+
+    paths: tuple[Path, ...]
+    chunk_rows: int
+    workers: int = 1
+
+
+def score_all(work: Work, make_score: MakeScore, parts: Parts, progress: Progress) -> Summary:
+    """Score every chunk that is not finished yet.
+
+    Parameters
+    ----------
+    work : Work
+    make_score : callable
+        Gives the function that scores a chunk; must be picklable where ``workers`` > 1.
+    parts : Parts
+        Open; gets the pieces.
+    progress : callable
+        Told the number of rows of every task that was finished.
+    """
+    tasks = iter_tasks(work.paths, work.chunk_rows)
+    if work.workers == 1:
+        score = make_score()
+        for task in tasks:
+            progress(_score_task(task, work.chunk_rows, score, parts))
+    else:
+        _score_in_workers(work, tasks, make_score, parts, progress)
+    summary = Summary()
+    for counts in parts.counts():
+        summary.add(counts)
+    return summary
+
+
+def _score_task(task: Task, chunk_rows: int, score: Score, parts: Parts) -> int:
+    """Score a task's unfinished chunks; return how many rows it has."""
+    rows = 0
+    for number, chunk in enumerate(task.chunks(chunk_rows)):
+        name = part_name(task.number, number)
+        rows += len(chunk.frame) + len(chunk.ragged)
+        if not parts.is_done(name):
+            predictions, rejects = score(chunk)
+            parts.write(
+                name,
+                {"predictions": predictions, "rejects": rejects},
+                _counts(predictions, rejects),
+            )
+    return rows
+
+
+def _counts(predictions: pa.Table, rejects: pa.Table) -> dict[str, Any]:
+    codes = Counter[str]()
+    for text in rejects["code"].to_pylist():
+        codes.update(set(text.split("; ")))
+    return {
+        "predicted": predictions.num_rows,
+        "rejected": rejects.num_rows,
+        "by_reason": dict(sorted(codes.items())),
+    }
+
+
+# A worker's model, loaded once when its process starts.
+_loaded: list[Score] = []
+
+
+def _score_in_workers(
+    work: Work, tasks: Iterator[Task], make_score: MakeScore, parts: Parts, progress: Progress
+) -> None:
+    score_one = partial(_score_in_worker, chunk_rows=work.chunk_rows, parts=parts)
+    spawn = get_context("spawn")
+    try:
+        with ProcessPoolExecutor(work.workers, spawn, _start_worker, (make_score,)) as pool:
+            for done in _bounded(partial(pool.submit, score_one), tasks, 2 * work.workers):
+                progress(done)
+    except BrokenProcessPool:
+        raise WorkerLostError(
+            f"--workers {work.workers}: a process was killed, most likely for lack of memory. "
+            "The finished pieces are kept: give --resume and fewer workers."
+        ) from None
+
+
+def _start_worker(make_score: MakeScore) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _loaded.append(make_score())
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone, however it went."""
+    parent = parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+
+def _score_in_worker(task: Task, chunk_rows: int, parts: Parts) -> int:
+    return _score_task(task, chunk_rows, _loaded[0], parts)
+
+
+def _bounded(
+    submit: Callable[[Task], Future[int]], tasks: Iterable[Task], limit: int
+) -> Iterator[int]:
+    """Keep at most ``limit`` tasks under way, so that text read ahead does not fill memory."""
+    waiting: set[Future[int]] = set()
+    for task in tasks:
+        waiting.add(submit(task))
+        if len(waiting) >= limit:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    done, _ = wait(waiting)
+    yield from (future.result() for future in done)
+
+
+def put_together(parts: Parts, outputs: dict[str, Path], metadata: dict[str, str]) -> None:
+    """Write the final files from the pieces; both appear whole, or neither does.
+
+    Parameters
+    ----------
+    parts : Parts
+    outputs : dict with ``predictions`` and ``rejects``
+        .parquet, .csv or .tsv each.
+    metadata : dict of str to str
+        Goes into a Parquet file's own metadata.
+    """
+    # Names that a later run finds again: what a killed one leaves is written over.
+    unfinished = {
+        kind: path.with_name(f".{path.stem}.part{path.suffix}") for kind, path in outputs.items()
+    }
+    try:
+        for kind, path in unfinished.items():
+            with TableWriter(path, metadata) as writer:
+                for table in parts.tables(kind):
+                    writer.write(table)
+        for kind, path in unfinished.items():
+            path.replace(outputs[kind])
+            sync(outputs[kind].parent)
+    finally:
+        for path in unfinished.values():
+            path.unlink(missing_ok=True)

@@ -1,0 +1,193 @@
+"""What a batch run reads: a file, a folder, a pattern or standard input, cut into tasks."""
+
+from __future__ import annotations
+
+import glob
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.columns import CASES_BY_NAME
+from pipeline.batch_columns import check_types, to_frame, wanted_columns
+from pipeline.errors import ConfigError, TableError
+from pipeline.io import READABLE, RaggedRow, check_file, iter_tables
+
+STDIN = "-"
+# Enough rows to keep numpy busy, few enough to hold a hundred columns of text in memory.
+CHUNK_BYTES = 32 * 2**20
+MIN_ROWS, MAX_ROWS = 1024, 131_072
+SAMPLE_BYTES = 2**16
+READ_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a file, and those of its columns that the contract knows.
+
+    The index of ``frame`` is each row's position in the whole input; ``n_columns`` is what the
+    file's header has.
+    """
+
+    path: Path
+    frame: pd.DataFrame
+    ragged: tuple[RaggedRow, ...] = ()
+    n_columns: int = 0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of the input: a row group that its worker reads, or text that was read already.
+
+    ``first_row`` is the position of the piece in the whole input.
+    """
+
+    number: int
+    path: Path
+    first_row: int
+    group: int | None = None
+    chunk: Chunk | None = None
+
+    def chunks(self, chunk_rows: int) -> Iterator[Chunk]:
+        """Yield the task's rows, at most ``chunk_rows`` at a time."""
+        if self.chunk is not None:
+            yield self.chunk
+        elif self.group is not None:
+            yield from _group_chunks(self.path, self.group, self.first_row, chunk_rows)
+
+
+def find_files(source: str, spool: Path, kind: str = "csv") -> list[Path]:
+    """Return the files that ``source`` names, in the order of their names.
+
+    Parameters
+    ----------
+    source : str
+        A file, a folder (every readable file directly in it), a glob pattern, or ``-`` for
+        standard input.
+    spool : Path
+        Folder to keep standard input in.
+    kind : str, default='csv'
+        Extension of what comes on standard input, without its dot.
+
+    Raises
+    ------
+    TableError
+        Where nothing is found.
+    ConfigError
+        For standard input of an unknown kind.
+    """
+    if source == STDIN:
+        return [_spool_stdin(spool, kind)]
+    path = Path(source)
+    if path.is_dir():
+        return _some([p for p in sorted(path.iterdir()) if _is_table(p)], f"{path}: expected files")
+    if glob.has_magic(source) and not path.exists():
+        matched = [Path(p) for p in sorted(glob.glob(source))]
+        return _some([p for p in matched if _is_table(p)], f"{source}: expected matching files")
+    check_file(path)
+    return [path]
+
+
+def _some(found: list[Path], expected: str) -> list[Path]:
+    if not found:
+        raise TableError(f"{expected} of {', '.join(READABLE)}, found none.")
+    return found
+
+
+def _is_table(path: Path) -> bool:
+    # A link may lead out of the folder that was given; hidden files are other programs' own.
+    hidden = path.name.startswith((".", "_"))
+    return (
+        path.is_file() and not path.is_symlink() and not hidden and path.suffix.lower() in READABLE
+    )
+
+
+def _spool_stdin(spool: Path, kind: str) -> Path:
+    """Keep standard input in a file: Parquet is read from its end."""
+    path = spool / f"standard_input.{kind.removeprefix('.')}"
+    if path.suffix not in READABLE:
+        kinds = ", ".join(r.removeprefix(".") for r in READABLE)
+        raise ConfigError(f"--input-format: expected one of {kinds}, found '{kind}'.")
+    with path.open("wb") as handle:
+        shutil.copyfileobj(sys.stdin.buffer, handle)
+    return path
+
+
+def rows_per_chunk(paths: Sequence[Path]) -> int:
+    """Choose how many rows to hold at a time, from the bytes that a row takes."""
+    width = max(_bytes_per_row(p) for p in paths)
+    return int(min(MAX_ROWS, max(MIN_ROWS, CHUNK_BYTES / width)))
+
+
+def _bytes_per_row(path: Path) -> float:
+    check_file(path)
+    if path.suffix.lower() == ".parquet":
+        metadata = _parquet(path).metadata
+        groups = range(metadata.num_row_groups)
+        size = sum(metadata.row_group(g).total_byte_size for g in groups)
+        # Dictionaries and runs unfold in memory: a value takes eight bytes there.
+        return float(max(size / max(metadata.num_rows, 1), 8.0 * metadata.num_columns))
+    with path.open("rb") as handle:
+        sample = handle.read(SAMPLE_BYTES)
+    # A cell of text becomes a Python string of about fifty bytes.
+    return 10.0 * len(sample) / max(sample.count(b"\n"), 1)
+
+
+def iter_tasks(paths: Sequence[Path], chunk_rows: int) -> Iterator[Task]:
+    """Yield the input's tasks in order; reads text, and of Parquet the metadata only."""
+    number = row = 0
+    for path in paths:
+        check_file(path)
+        if path.suffix.lower() == ".parquet":
+            source = _parquet(path)
+            metadata, names = source.metadata, source.schema_arrow.names
+            check_types(source.schema_arrow, wanted_columns(names, path), path)
+            for group in range(max(metadata.num_row_groups, 1)):
+                yield Task(number, path, row, group=group)
+                row += metadata.row_group(group).num_rows if metadata.num_row_groups else 0
+                number += 1
+            continue
+        first = row
+        for frame, ragged in iter_tables(path, chunk_rows):
+            moved = tuple((first + at, n_cells) for at, n_cells in ragged)
+            wanted = wanted_columns([str(n) for n in frame.columns], path)
+            known = frame[wanted].set_axis(frame.index + first)
+            chunk = Chunk(path, known, moved, frame.shape[1])
+            yield Task(number, path, row, chunk=chunk)
+            row += len(frame) + len(ragged)
+            number += 1
+
+
+def _parquet(path: Path) -> pq.ParquetFile:
+    try:
+        # Buffered: a row group of any size is read page by page.
+        return pq.ParquetFile(path, buffer_size=READ_BYTES, pre_buffer=False)
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path}: could not be read as .parquet ({_short(error)}).") from None
+
+
+def _group_chunks(path: Path, group: int, first_row: int, chunk_rows: int) -> Iterator[Chunk]:
+    source = _parquet(path)
+    names = source.schema_arrow.names
+    wanted = [n for n in names if n in CASES_BY_NAME]
+    if source.metadata.num_row_groups == 0:
+        empty = pa.RecordBatch.from_pylist([], source.schema_arrow).select(wanted)
+        yield Chunk(path, to_frame(empty), n_columns=len(names))
+        return
+    row = first_row
+    try:
+        for batch in source.iter_batches(chunk_rows, row_groups=[group], columns=wanted):
+            frame = to_frame(batch)
+            yield Chunk(path, frame.set_axis(range(row, row + len(frame))), n_columns=len(names))
+            row += len(frame)
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path}: could not be read as .parquet ({_short(error)}).") from None
+
+
+def _short(error: Exception) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

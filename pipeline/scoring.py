@@ -1,0 +1,220 @@
+"""Raw cases in, probabilities and rejects out: the one way from a row to a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from features.build import build_features
+from features.columns import KEYS
+from features.contract import Violation, check_cases
+from models.blocks import absent_blocks, blocks_of
+from models.bundle import Bundle
+from models.ranges import out_of_range, training_ranges
+from models.scorers import Contributions
+from pipeline.errors import TableError
+from pipeline.io import describe
+from pipeline.key_texts import pseudonym_of, texts, unsafe_keys
+from pipeline.rejects import NO_EXERCISE, REJECT_COLUMNS, list_rejects
+
+ABSENT_BLOCKS = "absent_blocks"
+OUT_OF_RANGE = "out_of_range"
+FATAL = frozenset({"missing_column", "repeated_column"})
+TEXTS = frozenset({*REJECT_COLUMNS[1:], ABSENT_BLOCKS, OUT_OF_RANGE})
+# Tables of a scored piece: predictions and rejects.
+ScoredTables = tuple[pa.Table, pa.Table]
+ScoreBatch = Callable[[pd.DataFrame], ScoredTables]
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What a prediction holds besides the probabilities.
+
+    Parameters
+    ----------
+    explain : bool, default=False
+        Each target's contributions on the log-odds scale.
+    top : int, default=0
+        Each target's so many largest contributions with their names, instead of all.
+    pseudonym_key : bytes, optional
+        Replaces every participant's id by a keyed hash.
+    """
+
+    explain: bool = False
+    top: int = 0
+    pseudonym_key: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Predictions and rejects of a chunk; together they hold every input row once."""
+
+    predictions: pd.DataFrame
+    rejects: pd.DataFrame
+
+
+PLAIN = ScoreOptions()
+
+
+def predict(
+    cases: pd.DataFrame,
+    bundles: Mapping[str, Bundle],
+    *,
+    explain: bool = False,
+    options: ScoreOptions = PLAIN,
+) -> Scored:
+    """Score raw cases.
+
+    Parameters
+    ----------
+    cases : DataFrame of shape (n_rows, any)
+        Raw rows, text or typed; the index is taken as the row's position in its source.
+    bundles : mapping of target to Bundle
+    explain : bool, default=False
+        Short for ``options=ScoreOptions(explain=True)``.
+    options : ScoreOptions
+
+    Returns
+    -------
+    Scored
+        ``predictions`` has ``row``, the keys, ``absent_blocks`` (what the models were trained
+        with and the row has no value of), ``out_of_range`` (features clearly outside what they
+        were trained on), both joined by ';', and of every target ``p_<target>`` and, where the
+        bundle stores a threshold, ``class_<target>`` (1 = the risk reaches it). ``rejects`` has
+        one line per rejected row with everything that is wrong with it.
+
+    Raises
+    ------
+    TableError
+        If a required column is missing or a known one is there twice: then no row could be
+        scored.
+
+    Notes
+    -----
+    A row's prediction depends on that row alone. Rows that repeat another's keys are scored.
+    """
+    if explain:
+        options = ScoreOptions(True, options.top, options.pseudonym_key)
+    position = cases.index.to_numpy()
+    table, violations = _check(cases)
+    good = np.ones(len(table), dtype=bool)
+    for violation in violations:
+        good[list(violation.rows)] = False
+    rejects = list_rejects(cases, position, violations)
+    if not good.all():
+        table, position = table[good].reset_index(drop=True), position[good]
+    columns = {"row": position, **{k: table[k] for k in KEYS}}
+    needed = {name for bundle in bundles.values() for name in bundle.feature_names}
+    columns |= _answers(build_features(table, needed), bundles, options)
+    predictions = pd.DataFrame(columns, copy=False)
+    if options.pseudonym_key is not None:
+        for found in (predictions, rejects):
+            found["participant_id"] = _pseudonyms(found["participant_id"], options.pseudonym_key)
+    return Scored(predictions, rejects)
+
+
+def _check(cases: pd.DataFrame) -> tuple[pd.DataFrame, list[Violation]]:
+    checked = check_cases(cases, unique=False)
+    fatal = [v for v in checked.table_violations() if v.code in FATAL]
+    if fatal:
+        raise TableError(describe(fatal, Path("input")))
+    table = checked.table
+    violations = [v for v in checked.violations if v.rows]
+    return table, [*violations, *unsafe_keys(table), *_resting(table)]
+
+
+def _resting(table: pd.DataFrame) -> list[Violation]:
+    rows = tuple(int(r) for r in np.flatnonzero(table["modality"] == "rest"))
+    expected = "an exercise; a quiet-rest control has no response to predict"
+    return [Violation("modality", NO_EXERCISE, rows, expected, "rest")] if rows else []
+
+
+def _answers(
+    features: pd.DataFrame, bundles: Mapping[str, Bundle], options: ScoreOptions
+) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        ABSENT_BLOCKS: absent_blocks(features, blocks_of(bundles.values())),
+        OUT_OF_RANGE: out_of_range(features, training_ranges(bundles.values())),
+    }
+    for target, bundle in bundles.items():
+        risk = bundle.predict(features) if len(features) else np.zeros(0)
+        columns[f"p_{target}"] = risk
+        threshold = bundle.training.get("threshold")
+        if threshold is not None:
+            columns[f"class_{target}"] = (risk >= threshold["value"]).astype(np.int8)
+        if options.top:
+            columns |= _reasons(target, bundle.explain(features), options.top)
+        elif options.explain:
+            columns |= _contributions(target, bundle.explain(features))
+    return columns
+
+
+def _contributions(target: str, explained: Contributions) -> dict[str, Any]:
+    values = {
+        f"{target}_contribution_{name}": explained.values[:, i]
+        for i, name in enumerate(explained.names)
+    }
+    return {f"{target}_baseline_log_odds": explained.baseline, **values}
+
+
+def _reasons(target: str, explained: Contributions, top: int) -> dict[str, Any]:
+    """Name the contributions of the largest size, and give them; nothing where all are spent."""
+    names = np.array([*explained.names, None], dtype=object)
+    values = np.pad(np.asarray(explained.values, dtype=np.float64), ((0, 0), (0, 1)))
+    size = np.abs(values)
+    rows = np.arange(len(values))
+    columns: dict[str, Any] = {}
+    for place in range(1, top + 1):
+        at = size.argmax(axis=1)
+        spent = size[rows, at] <= 0
+        columns[f"{target}_reason_{place}"] = np.where(spent, None, names[at])
+        columns[f"{target}_reason_{place}_log_odds"] = np.where(spent, np.nan, values[rows, at])
+        size[rows, at] = 0
+    return columns
+
+
+def _pseudonyms(ids: pd.Series, key: bytes) -> pd.Series:
+    return ids.map(pseudonym_of(key), na_action="ignore")
+
+
+def score_batch(bundles: Mapping[str, Bundle], options: ScoreOptions = PLAIN) -> ScoreBatch:
+    """Return the function from a frame of raw cases to the Arrow tables of a batch run.
+
+    Parameters
+    ----------
+    bundles : mapping of target to Bundle
+    options : ScoreOptions
+
+    Returns
+    -------
+    callable
+        Takes what :func:`predict` takes; gives predictions and rejects. Their columns' types
+        depend on the columns' names alone, so that no batch can decide otherwise.
+    """
+
+    def score(cases: pd.DataFrame) -> ScoredTables:
+        scored = predict(cases, bundles, options=options)
+        return to_arrow(scored.predictions), to_arrow(scored.rejects)
+
+    return score
+
+
+def to_arrow(table: pd.DataFrame) -> pa.Table:
+    """Fix every column's type by its name, so that no chunk can decide otherwise."""
+    return pa.table({str(name): _array(table[name], str(name)) for name in table.columns})
+
+
+def _array(column: pd.Series, name: str) -> pa.Array:
+    if name in TEXTS or name.rpartition("_")[0].endswith("_reason"):
+        return texts(column)
+    if name == "row":
+        return pa.array(column.to_numpy(), pa.int64())
+    if name.startswith("class_"):
+        return pa.array(column.to_numpy(), pa.int8())
+    return pa.array(column.to_numpy(), pa.float64())
