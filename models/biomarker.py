@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2, norm
+from scipy.stats import f as f_distribution
 
 from models.errors import NotEnoughDataError
 from models.meta_analysis import pool
@@ -172,7 +173,9 @@ def compare(nested: Nested, fits: Fits) -> dict[str, Any]:
     Where persons have several rows the statistic of a working independence model is no
     chi-square: it is distributed as a sum of chi-squares weighted by the eigenvalues of the
     clustered over the model-based covariance ([Kent1982]_, [Rotnitzky1990]_); the p value takes
-    that sum's mean and variance (Satterthwaite). With one row per person it is the usual one.
+    that sum's mean and variance (Satterthwaite), against F with as many denominator degrees of
+    freedom as there are persons beyond the coefficients. With one row per person it is the usual
+    one.
 
     Returns
     -------
@@ -202,7 +205,7 @@ def compare(nested: Nested, fits: Fits) -> dict[str, Any]:
         "likelihood_ratio": {
             "statistic": statistic,
             "df": df,
-            "p_value": float(chi2.sf(statistic / scale, freedom)),
+            "p_value": tail(statistic / scale, freedom, _persons_left(nested, fits)),
             "p_value_independent_rows": float(chi2.sf(statistic, df)),
             "design_effect": scale,
             "method": "; ".join(m for m in (method, rows) if m),
@@ -211,11 +214,31 @@ def compare(nested: Nested, fits: Fits) -> dict[str, Any]:
         "wald": {
             "statistic": chi_square,
             "df": df,
-            "p_value": float(chi2.sf(chi_square, df)),
+            "p_value": tail(chi_square, df, _persons_left(nested, fits)),
             "reason": "",
         },
         "adequacy": {"base": adequacy, "new_information": 1 - adequacy},
     }
+
+
+def tail(chi_square: float, df: float, persons_left: float) -> float:
+    """P value of a chi-square; of F where the covariance rests on few persons.
+
+    Examples
+    --------
+    >>> round(tail(3.8415, 1, np.inf), 4), round(tail(3.8415, 1, 40), 4)
+    (0.05, 0.057)
+    """
+    if np.isinf(persons_left):
+        return float(chi2.sf(chi_square, df))
+    return float(f_distribution.sf(chi_square / df, df, persons_left))
+
+
+def _persons_left(nested: Nested, fits: Fits) -> float:
+    """Persons beyond the number of coefficients; infinite where rows are independent."""
+    if not nested.repeats:
+        return float("inf")
+    return float(max(nested.n_persons - len(fits.full.coefficients), 1))
 
 
 def _mixture(nested: Nested, fits: Fits) -> tuple[float, float]:
@@ -335,6 +358,8 @@ def interaction(nested: Nested, level: npt.NDArray[Any]) -> dict[str, Any]:
     nested : Nested
     level : ndarray of shape (n_rows,), text
     """
+    if not nested.added.shape[1]:
+        return {"levels": [], "n_left_out": 0, "reason": "the marker adds no column to the base"}
     usable = [name for name in np.unique(level) if _bears(nested, level == name)]
     rows = np.isin(level, usable)
     left_out = int((~rows).sum())

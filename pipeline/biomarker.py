@@ -16,7 +16,7 @@ from models.multiplicity import benjamini_hochberg, holm
 from pipeline.biomarker_columns import Marker, refuse_leaks, resolve
 from pipeline.biomarker_page import write_page
 from pipeline.biomarker_record import Judging
-from pipeline.biomarker_study import MEASURED, StudyRows, read_study_rows
+from pipeline.biomarker_study import MEASURED, StudyRows, label_rows, read_study_rows
 from pipeline.biomarker_words import contrast_of, sentence
 from pipeline.config import BiomarkerParams, LabelParams
 from pipeline.errors import ConfigError, TableError
@@ -92,6 +92,7 @@ def run(
     study = read_study_rows(params, folder, question.target)
     base, left_out = _markers(study, settings, question.base, settings.base)
     asked, skipped = _markers(study, settings, question.candidates, settings.candidates)
+    study = label_rows(study, settings.rules)
     stated = {**read_reliability(settings.reliability), **question.reliability}
     contrast = contrast_of(study.card, study.cases)
     found = []

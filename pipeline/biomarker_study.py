@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class StudyRows:
     """Rows with a known change, sorted by key, and all that markers are judged with.
 
     ``labels`` holds the study's own rule (``study``) first; ``unlabelled`` says which other rule
-    cannot be applied and why.
+    cannot be applied and why. Both are empty before :func:`label_rows`.
     """
 
     card: Mapping[str, Any]
@@ -59,8 +59,9 @@ class StudyRows:
     coupled: Mapping[str, str]
     person: npt.NDArray[np.int64]
     plan: SplitPlan
-    labels: Mapping[str, Labels]
-    unlabelled: Mapping[str, str]
+    source: LabelSource
+    labels: Mapping[str, Labels] = field(default_factory=dict)
+    unlabelled: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def change(self) -> Vector:
@@ -71,7 +72,7 @@ class StudyRows:
 def read_study_rows(
     params: tuple[BiomarkerParams, LabelParams], folder: Path, target: str
 ) -> StudyRows:
-    """Read a study folder and label it under every rule.
+    """Read a study folder: its rows, changes and splits; :func:`label_rows` adds the labels.
 
     Raises
     ------
@@ -97,9 +98,6 @@ def read_study_rows(
         )
     endpoint = str(outcomes["endpoint"].iloc[0])
     person = rows.groupby(["study_id", "participant_id"], sort=True).ngroup().to_numpy()
-    plan = _plan(y, np.asarray(person, dtype=np.int64), settings)
-    own = LabelSource(changes[changes["endpoint"] == endpoint], design, target)
-    labels, unlabelled = _every_rule(own, outcomes, plan, settings.rules)
     return StudyRows(
         card=read_card(folder)["study"],
         endpoint=endpoint,
@@ -109,10 +107,21 @@ def read_study_rows(
         outcomes=outcomes,
         coupled=_coupled(cases, measurements, design, endpoint),
         person=np.asarray(person, dtype=np.int64),
-        plan=plan,
-        labels=labels,
-        unlabelled=unlabelled,
+        plan=_plan(y, np.asarray(person, dtype=np.int64), settings),
+        source=LabelSource(changes[changes["endpoint"] == endpoint], design, target),
     )
+
+
+def label_rows(study: StudyRows, rules: tuple[str, ...]) -> StudyRows:
+    """Add the labels of the study's own rule and of others, which takes the time that it takes.
+
+    Raises
+    ------
+    ConfigError
+        For a rule there is not.
+    """
+    labels, unlabelled = _every_rule(study.source, study.outcomes, study.plan, rules)
+    return replace(study, labels=labels, unlabelled=unlabelled)
 
 
 def _of_endpoint(table: pd.DataFrame, endpoint: str) -> pd.DataFrame:
