@@ -1,15 +1,13 @@
 """What a marker adds to a base set, tested on the data it was fitted to: nested models.
 
 Rows of a person repeat each other. The likelihood-ratio statistic is that of the two models, as
-any program gives it; its p value takes the repetition into account (:func:`compare`).
+any program gives it; what is called rests on a test that takes the repetition into account
+(:func:`compare`).
 
 References
 ----------
 .. [Harrell2015] Harrell. Regression Modeling Strategies, 2nd ed., sections 9.8.4 (adequacy
    index), 2.4.6 and 9.3 (splines and their test).
-.. [Kent1982] Kent. Robust properties of likelihood ratio tests. Biometrika 69:19.
-.. [Rotnitzky1990] Rotnitzky, Jewell. Hypothesis testing of regression parameters in
-   semiparametric generalized linear models for cluster correlated data. Biometrika 77:485.
 """
 
 from __future__ import annotations
@@ -25,6 +23,7 @@ from scipy.stats import f as f_distribution
 
 from models.errors import NotEnoughDataError
 from models.meta_analysis import pool
+from models.score_test import score_test
 from models.splines import place_knots, spline_terms
 from models.unpenalised import (
     Fit,
@@ -170,44 +169,43 @@ def _held(n_terms: int, at: Index) -> Vector:
 def compare(nested: Nested, fits: Fits) -> dict[str, Any]:
     """Likelihood-ratio test of the marker, Wald test and adequacy of the base set.
 
-    Where persons have several rows the statistic of a working independence model is no
-    chi-square: it is distributed as a sum of chi-squares weighted by the eigenvalues of the
-    clustered over the model-based covariance ([Kent1982]_, [Rotnitzky1990]_); the p value takes
-    that sum's mean and variance (Satterthwaite), against F with as many denominator degrees of
-    freedom as there are persons beyond the coefficients. With one row per person it is the usual
-    one.
+    ``test`` is what a verdict may rest on (:func:`models.score_test.score_test`). The chi-square
+    of the likelihood ratio calls too much in small samples; where persons have several rows its
+    statistic, that of a working independence model, has no chi-square at all, and its p value is
+    that of ``test``.
 
     Returns
     -------
     dict
-        ``likelihood_ratio``, ``wald``, ``adequacy``: the share of the full model's likelihood
-        ratio that the base set reaches alone ([Harrell2015]_), ``new_information`` the rest.
+        ``test``, ``likelihood_ratio``, ``wald`` and ``adequacy``: the share of the full model's
+        likelihood ratio that the base set reaches alone ([Harrell2015]_), ``new_information``
+        the rest.
     """
     df = len(fits.added)
+    test = score_test(nested.y, nested.base, nested.added, nested.person)
     method = "Firth's penalised likelihood" if fits.full.firth else "maximum likelihood"
     if df == 0:
         reason = "the marker is constant or a linear function of the base set"
         empty = {"statistic": 0.0, "df": 0, "p_value": 1.0, "reason": reason}
         return {
+            "test": test.to_dict(),
             "likelihood_ratio": empty | {"method": method, "p_value_independent_rows": 1.0},
             "wald": dict(empty),
             "adequacy": {"base": 1.0, "new_information": 0.0},
         }
     statistic = max(0.0, 2 * (fits.full.log_likelihood - fits.base.log_likelihood))
-    scale, freedom = _mixture(nested, fits)
+    chi_square_p = float(chi2.sf(statistic, df))
     whole = 2 * (fits.full.log_likelihood - fits.null_log_likelihood)
     adequacy = 1 - statistic / whole if whole > 0 else np.nan
     chi_square = wald(fits.full.coefficients, fits.covariance, fits.added)
-    rows = (
-        "rows repeat within persons: p by Satterthwaite's approximation" if nested.repeats else ""
-    )
+    rows = f"rows repeat within persons: p of the {test.method}" if nested.repeats else ""
     return {
+        "test": test.to_dict(),
         "likelihood_ratio": {
             "statistic": statistic,
             "df": df,
-            "p_value": tail(statistic / scale, freedom, _persons_left(nested, fits)),
-            "p_value_independent_rows": float(chi2.sf(statistic, df)),
-            "design_effect": scale,
+            "p_value": test.p_value if nested.repeats else chi_square_p,
+            "p_value_independent_rows": chi_square_p,
             "method": "; ".join(m for m in (method, rows) if m),
             "reason": "",
         },
@@ -239,20 +237,6 @@ def _persons_left(nested: Nested, fits: Fits) -> float:
     if not nested.repeats:
         return float("inf")
     return float(max(nested.n_persons - len(fits.full.coefficients), 1))
-
-
-def _mixture(nested: Nested, fits: Fits) -> tuple[float, float]:
-    """Scale and degrees of freedom of the chi-square that stands for the weighted sum."""
-    df = float(len(fits.added))
-    if not nested.repeats:
-        return 1.0, df
-    at = np.ix_(fits.added, fits.added)
-    weights = np.linalg.eigvals(np.linalg.pinv(fits.full.covariance[at]) @ fits.covariance[at]).real
-    weights = np.maximum(weights, 0.0)
-    if not weights.sum() > 0:
-        return np.nan, df
-    squares = float((weights**2).sum())
-    return squares / float(weights.sum()), float(weights.sum()) ** 2 / squares
 
 
 def coefficients(nested: Nested, fits: Fits) -> list[dict[str, Any]]:
@@ -376,8 +360,15 @@ def interaction(nested: Nested, level: npt.NDArray[Any]) -> dict[str, Any]:
     except NotEnoughDataError as error:
         return {"levels": usable, "n_left_out": left_out, "reason": str(error)}
     fits = fit_nested(tested)
-    found = compare(tested, fits)["likelihood_ratio"]
-    return {"levels": usable, "n_left_out": left_out, **found}
+    found = compare(tested, fits)
+    ratio = {k: found["likelihood_ratio"][k] for k in ("statistic", "df", "p_value")}
+    return {
+        "levels": usable,
+        "n_left_out": left_out,
+        **found["test"],
+        "likelihood_ratio": ratio,
+        "reason": "",
+    }
 
 
 def _bears(nested: Nested, rows: npt.NDArray[np.bool_]) -> bool:

@@ -158,6 +158,22 @@ def fit_or_firth(design: Matrix, y: Vector) -> Fit:
     return fit_logistic(design, y, firth=True) if is_separated(fit) else fit
 
 
+def firth_residual(fit: Fit) -> Vector:
+    """Outcome minus risk, with Firth's correction where it was fitted: what the fit sets to zero.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), orthogonal to every column of the design
+    """
+    if not fit.firth:
+        return fit.y - fit.risk
+    weight = fit.risk * (1 - fit.risk)
+    leverage = weight * np.einsum(
+        "ij,jk,ik->i", fit.design, fit.covariance, fit.design, optimize=True
+    )
+    return np.asarray(fit.y - fit.risk + leverage * (0.5 - fit.risk))
+
+
 def clustered_covariance(fit: Fit, person: Index) -> Matrix:
     """Covariance of the coefficients where a person's rows repeat each other.
 

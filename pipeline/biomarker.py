@@ -157,10 +157,10 @@ def count_tries(results: Sequence[dict[str, Any]]) -> None:
         Of :func:`run`, one per endpoint: a marker tried at three endpoints was tried three times.
     """
     found = [(r, c) for r in results for c in r["candidates"]]
-    p = np.array([c["likelihood_ratio"]["p_value"] for _, c in found], dtype=np.float64)
+    p = np.array([c["test"]["p_value"] for _, c in found], dtype=np.float64)
     for (result, record), by_holm, by_bh in zip(found, holm(p), benjamini_hochberg(p), strict=True):
         result["n_tests"] = len(found)
-        record["likelihood_ratio"] |= {
+        record["test"] |= {
             "p_holm": float(by_holm),
             "p_benjamini_hochberg": float(by_bh),
         }
@@ -275,13 +275,14 @@ def flat_table(candidates: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per candidate: its test, its odds ratio per SD and its differences."""
     rows = []
     for c in candidates:
-        test = c["likelihood_ratio"]
+        ratio, test = c["likelihood_ratio"], c["test"]
         single = c["coefficients"][0] if len(c["coefficients"]) == 1 else None
         row = {
             "name": c["name"],
             **{k: c[k] for k in ("kind", "n", "n_participants", "n_events", "firth")},
-            **{k: test[k] for k in ("statistic", "df", "p_value", "p_holm")},
-            "p_benjamini_hochberg": test["p_benjamini_hochberg"],
+            "likelihood_ratio": ratio["statistic"],
+            "df": ratio["df"],
+            **{k: test[k] for k in ("p_value", "p_holm", "p_benjamini_hochberg")},
             "adequacy_of_base": c["adequacy"]["base"],
         }
         nothing = dict.fromkeys(("estimate", "lower", "upper"), np.nan)
@@ -300,9 +301,10 @@ def _robustness_table(candidates: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     rows = []
     for c in candidates:
         for r in c["robustness"]:
-            test, slope = r.get("likelihood_ratio") or {}, r.get("per_sd") or {}
+            test, slope = r.get("test") or {}, r.get("per_sd") or {}
             row = {"name": c["name"], **{k: r.get(k) for k in ("rule", "learner", "n", "n_events")}}
-            row |= {k: test.get(k) for k in ("statistic", "df", "p_value")}
+            row["likelihood_ratio"] = (r.get("likelihood_ratio") or {}).get("statistic")
+            row |= {k: test.get(k) for k in ("df", "p_value")}
             row |= {f"log_odds_per_sd_{k}": slope.get(k) for k in ("estimate", "lower", "upper")}
             for name in ("auc_difference", "log_loss_difference"):
                 own = r.get(name) or {}

@@ -31,9 +31,9 @@ def write_page(results: Sequence[Mapping[str, Any]], made_by: tuple[str, str], p
         f"Target: {first['target']}, rule '{first['rule']}'. Base set: {base}. Unpenalised nested "
         "models on the persons whose marker, base set and outcome are known; out of fold "
         f"{first['splits']['repeats']} times {first['splits']['folds']} folds, the same for all. "
-        "Differences are full minus base model, with 95 % intervals; p values are by Holm over "
-        f"the {first['n_tests']} tests of this page. Change is on the scale of the outcome, "
-        "positive = less pain.",
+        "Differences are full minus base model, with 95 % intervals; p values are those of the "
+        f"score test, by Holm over the {first['n_tests']} tests of this page. Change is on the "
+        "scale of the outcome, positive = less pain.",
     ]
     for result in results:
         parts += [f"## {result['endpoint']}", _table(result["candidates"])]
@@ -49,11 +49,11 @@ def _table(candidates: Sequence[Mapping[str, Any]]) -> str:
     )
     rows = [header, "|---" * 9 + "|"]
     for c in candidates:
-        test = c["likelihood_ratio"]
+        ratio, test = c["likelihood_ratio"], c["test"]
         cells = (
             c["name"],
             f"{c['n_participants']} ({c['n_events']})",
-            f"{test['statistic']:.2f} on {test['df']} df",
+            f"{ratio['statistic']:.2f} on {ratio['df']} df",
             f"{test['p_holm']:.3f}",
             _one([r["odds_ratio_per_sd"] for r in c["coefficients"]], ".2f"),
             _one(c["change"]["per_sd"], "+.2f"),

@@ -208,8 +208,8 @@ class Judging:
         }
         if learner == OWN_LEARNER:
             fits = fit_nested(nested)
-            tests = compare(nested, fits)["likelihood_ratio"]
-            row["likelihood_ratio"] = tests
+            tests = compare(nested, fits)
+            row |= {name: tests[name] for name in ("test", "likelihood_ratio")}
             slopes = coefficients(nested, fits)
             row["per_sd"] = slopes[0]["per_sd"] if len(slopes) == 1 else None
         return row

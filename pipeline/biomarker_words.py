@@ -54,16 +54,16 @@ def sentence(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     about : dict
         The result it belongs to: ``target``, ``contrast``, ``simulated``, ``n_tests``.
     """
-    test = found["likelihood_ratio"]
+    ratio, test = found["likelihood_ratio"], found["test"]
     p = test["p_value"] if about["n_tests"] < 2 else test["p_holm"]
     shown = p < ALPHA
     verb = "is associated" if shown else "is not shown to be associated"
     opening = "Simulated data: " if about["simulated"] else ""
     first = (
         f"{opening}{found['name']} {verb} with {about['target']} beyond the base set ("
-        f"{_strength(found)}likelihood ratio {test['statistic']:.2f} on {test['df']} df, "
-        f"p = {test['p_value']:.3g}{_adjusted(test, about['n_tests'])}); out of fold the AUC "
-        f"changes by {_difference(found['auc_difference'])}."
+        f"{_strength(found)}likelihood ratio {ratio['statistic']:.2f} on {ratio['df']} df, "
+        f"score test p = {test['p_value']:.3g}{_adjusted(test, about['n_tests'])}); out of fold "
+        f"the AUC changes by {_difference(found['auc_difference'])}."
     )
     return f"{first} {_in_best(found, about, shown=shown)}"
 

@@ -59,7 +59,7 @@ def of(result: dict[str, Any], name: str) -> dict[str, Any]:
 def test_a_true_marker_that_no_contract_declares_is_found(judged: dict[str, Any]) -> None:
     found = of(judged, "panel_true")
 
-    assert found["likelihood_ratio"]["p_holm"] < 0.001
+    assert found["test"]["p_holm"] < 0.001
     assert found["auc_difference"]["lower"] > 0
     assert found["change"]["r2_difference"]["lower"] > 0
     assert "not declared" in found["note"]
@@ -85,10 +85,8 @@ def test_every_candidate_is_counted_and_simulation_is_said(judged: dict[str, Any
     assert judged["n_candidates_tried"] == 4
     assert all(c["sentence"].startswith("Simulated data: ") for c in judged["candidates"])
     # Four tests: the smallest p value counts four times.
-    p = sorted(c["likelihood_ratio"]["p_value"] for c in judged["candidates"])
-    assert min(c["likelihood_ratio"]["p_holm"] for c in judged["candidates"]) == pytest.approx(
-        4 * p[0]
-    )
+    p = sorted(c["test"]["p_value"] for c in judged["candidates"])
+    assert min(c["test"]["p_holm"] for c in judged["candidates"]) == pytest.approx(4 * p[0])
 
 
 def test_figures_are_repeated_under_rules_and_ladder_members(judged: dict[str, Any]) -> None:

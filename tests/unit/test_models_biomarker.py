@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import chi2, ncx2
+from scipy.stats import f as f_distribution
 
 from models.attenuation import averaged_reliability, disattenuate, remaining_share
 from models.biomarker import (
@@ -22,6 +23,7 @@ from models.biomarker import (
 from models.confirmation import persons_for_r2, persons_to_confirm
 from models.errors import NotEnoughDataError
 from models.multiplicity import benjamini_hochberg, holm
+from models.score_test import score_test
 
 
 def draw(n: int = 400, effect: float = 1.0, bouts: int = 1, seed: int = 1, **more: float) -> Nested:
@@ -63,19 +65,55 @@ def test_too_few_persons_for_the_coefficients_are_refused() -> None:
         reduced(data)
 
 
-def test_copied_bouts_leave_the_p_value_where_the_plain_one_falls() -> None:
-    data = draw(n=150, effect=0.3)
+def test_copied_bouts_leave_the_test_where_the_plain_one_falls() -> None:
+    data = draw(n=150, effect=0.3, bouts=2)
     copies = Nested(
         *(np.concatenate([part] * 4) for part in (data.y, data.base, data.added, data.person))
     )
 
-    once = compare(data, fit_nested(data))["likelihood_ratio"]
-    four = compare(copies, fit_nested(copies))["likelihood_ratio"]
+    tests, tests_of_copies = (compare(d, fit_nested(d)) for d in (data, copies))
+    once, four = tests["likelihood_ratio"], tests_of_copies["likelihood_ratio"]
 
     assert four["statistic"] == pytest.approx(4 * once["statistic"], rel=1e-6)
     assert four["p_value_independent_rows"] < once["p_value"] ** 2
-    # The sandwich and the information estimate one variance: they differ by chance only.
-    assert four["p_value"] == pytest.approx(once["p_value"], abs=0.02)
+    assert four["p_value"] == pytest.approx(once["p_value"], rel=1e-9)
+    assert tests_of_copies["test"]["p_value"] == four["p_value"]
+
+
+def test_the_score_test_of_a_table_is_pearsons_chi_square_made_smaller() -> None:
+    a, b, c, d = 12, 8, 6, 14
+    y = np.repeat([1.0, 0.0, 1.0, 0.0], [a, b, c, d])
+    exposed = np.repeat([1.0, 1.0, 0.0, 0.0], [a, b, c, d])[:, None]
+    n = a + b + c + d
+
+    found = score_test(y, np.empty((n, 0)), exposed, np.arange(n))
+
+    pearson = n * (a * d - b * c) ** 2 / ((a + b) * (c + d) * (a + c) * (b + d))
+    assert found.statistic == pytest.approx(pearson * (n - 1) / n)
+    assert found.p_value == pytest.approx(f_distribution.sf(pearson * (n - 1) / n, 1, n - 2))
+
+
+def test_the_score_test_of_repeated_rows_is_hotellings_of_the_persons_sums() -> None:
+    data = draw(n=50, bouts=3)
+    empty = np.empty((len(data.y), 0))
+
+    found = score_test(data.y, empty, data.added, data.person)
+
+    score = (data.added[:, 0] - data.added.mean()) * (data.y - data.y.mean())
+    sums = score.reshape(50, 3).sum(axis=1)
+    t_squared = 50 * sums.mean() ** 2 / sums.var(ddof=1)
+    # Two coefficients were fitted: 48 degrees of freedom stand where 49 would.
+    assert found.statistic == pytest.approx(t_squared * 48 / 49)
+    assert (found.df, found.df_persons) == (1, 48)
+
+
+def test_the_score_test_stands_where_the_base_separates() -> None:
+    data = draw(n=60)
+    base = np.where(data.y == 1, 1.0, -1.0)[:, None] + 0.1 * data.base
+
+    found = score_test(data.y, base, data.added, data.person)
+
+    assert 0 < found.p_value < 1
 
 
 def test_firth_is_said_where_the_marker_separates() -> None:
