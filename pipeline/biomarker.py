@@ -16,6 +16,7 @@ from models.multiplicity import benjamini_hochberg, holm
 from pipeline.biomarker_columns import Marker, refuse_leaks, resolve
 from pipeline.biomarker_page import write_page
 from pipeline.biomarker_record import Judging
+from pipeline.biomarker_reliability import known_reliability, read_reliability
 from pipeline.biomarker_study import MEASURED, StudyRows, label_rows, read_study_rows
 from pipeline.biomarker_words import contrast_of, sentence
 from pipeline.config import BiomarkerParams, LabelParams
@@ -46,26 +47,6 @@ class Question:
     reliability: Mapping[str, float] = field(default_factory=dict)
 
 
-def read_reliability(stated: Sequence[str]) -> dict[str, float]:
-    """Read ``name=0.7``.
-
-    Raises
-    ------
-    ConfigError
-        For other texts, or a reliability outside 0 to 1.
-    """
-    found = {}
-    for text in stated:
-        name, _, value = text.partition("=")
-        try:
-            found[name] = float(value)
-        except ValueError:
-            raise ConfigError(f"reliability: expected name=0.7, found '{text}'.") from None
-        if not 0 < found[name] <= 1:
-            raise ConfigError(f"reliability of '{name}': expected above 0 to 1, found {value}.")
-    return found
-
-
 def run(
     params: tuple[BiomarkerParams, LabelParams], folder: Path, question: Question
 ) -> dict[str, Any]:
@@ -94,11 +75,12 @@ def run(
     asked, skipped = _markers(study, settings, question.candidates, settings.candidates)
     study = label_rows(study, settings.rules)
     stated = {**read_reliability(settings.reliability), **question.reliability}
+    reliability = known_reliability(stated, folder)
     contrast = contrast_of(study.card, study.cases)
     found = []
     for marker in asked:
         try:
-            judged = Judging(study, settings, _joined(base), marker, stated.get(marker.name))
+            judged = Judging(study, settings, _joined(base), marker, reliability.get(marker.name))
             found.append(judged.record(question.target, contrast))
         except NotEnoughDataError as error:
             if question.candidates:

@@ -38,6 +38,7 @@ from models.incremental import (
     summarise,
 )
 from pipeline.biomarker_columns import Marker
+from pipeline.biomarker_reliability import RECORDS, Reliability
 from pipeline.biomarker_study import OWN_RULE, Labels, StudyRows
 from pipeline.biomarker_words import category
 from pipeline.config import BiomarkerParams
@@ -53,7 +54,7 @@ class Judging:
     settings: BiomarkerParams
     base: pd.DataFrame
     marker: Marker
-    reliability: float | None
+    reliability: Reliability | None
 
     @property
     def names(self) -> list[str]:
@@ -231,12 +232,16 @@ class Judging:
 
     def _attenuation(self, nested: Nested, fits: Fits) -> dict[str, Any]:
         if self.reliability is None:
-            return {"reason": "no reliability of the marker was stated (--reliability name=0.7)"}
+            return {
+                "reason": "no reliability of the marker was stated (--reliability name=0.7), and "
+                f"the study's folder holds none ({RECORDS})"
+            }
         slopes = coefficients(nested, fits)
         if len(slopes) != 1:
             return {"reason": "for one column, not for a family"}
         per_sd = slopes[0]["per_sd"]["estimate"]
-        return disattenuate(per_sd, self.reliability, explained_by_base(nested))
+        found = disattenuate(per_sd, self.reliability.value, explained_by_base(nested))
+        return {**found, "source": self.reliability.source}
 
     def _confirm(
         self, nested: Nested, tests: dict[str, Any], change: dict[str, Any]

@@ -174,7 +174,8 @@ def biomarker(
     Example: eih biomarker outputs/demo --candidate pcs_total --base age_years,sex,condition
     --json -
     """
-    from pipeline.biomarker import Question, Written, lines, read_reliability, run_endpoints
+    from pipeline.biomarker import Question, Written, lines, run_endpoints
+    from pipeline.biomarker_reliability import read_reliability
 
     loaded = load(params)
     names = tuple(n for n in (base or "").split(",") if n)

@@ -15,6 +15,7 @@ import pytest
 
 from features.columns import KEYS
 from pipeline.biomarker import Question, Written, run, run_endpoints
+from pipeline.biomarker_reliability import Reliability, known_reliability
 from pipeline.config import BiomarkerParams, LabelParams
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,6 +110,41 @@ def test_a_stated_reliability_gives_the_disattenuated_association(judged: dict[s
     assert "no reliability" in of(judged, "panel_noise")["attenuation"]["reason"]
 
 
+def test_reliability_is_read_from_the_studys_own_records(
+    eih: Callable[..., Any], with_markers: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(with_markers, folder)
+    assert eih("reliability", folder, "--json", folder / "reliability.json").code == 0
+
+    found = known_reliability({"panel_true": 0.6}, folder)
+
+    record = json.loads((folder / "reliability.json").read_text())["ppt/remote"]
+    icc = record["single_value"]["sessions"]["forms"]["ICC(A,1)"]["estimate"]
+    assert found["ppt_baseline_remote_log_kpa"].value == icc
+    assert "different visits" in found["ppt_baseline_remote_log_kpa"].source
+    assert found["panel_true"] == Reliability(0.6, "stated")
+    # What is stated goes over what was found.
+    stated = known_reliability({"ppt_baseline_remote_log_kpa": 0.5}, folder)
+    assert stated["ppt_baseline_remote_log_kpa"] == Reliability(0.5, "stated")
+
+
+def test_attenuation_names_where_the_reliability_is_from(
+    with_markers: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(with_markers, folder)
+    forms = {"ICC(A,1)": {"estimate": 0.8}}
+    records = {"ppt/remote": {"single_value": {"sessions": {"forms": forms}}}}
+    (folder / "reliability.json").write_text(json.dumps(records), encoding="utf-8")
+    question = Question(candidates=("ppt_baseline_remote_log_kpa",), base=("age_years",))
+
+    found = run(QUICK_PARAMS, folder, question)["candidates"][0]["attenuation"]
+
+    assert found["reliability"] == 0.8
+    assert found["source"].startswith("reliability.json: ICC(A,1)")
+
+
 def test_bouts_of_several_modalities_are_a_crossover_contrast(judged: dict[str, Any]) -> None:
     found = of(judged, "panel_true")["best"]
     differs = of(judged, "panel_true")["interactions"]["exercise"].get("p_value", 1.0) < 0.05
@@ -191,7 +227,10 @@ def test_the_command_prints_the_json_contract(
     eih: Callable[..., Any], with_markers: Path, tmp_path: Path
 ) -> None:
     params = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    quick = params.replace("repeats: 3", "repeats: 1").replace("resamples: 500", "resamples: 50")
+    section = params.index("\nbiomarker:")
+    quick = params[:section] + params[section:].replace("repeats: 3", "repeats: 1", 1)
+    quick = quick.replace("resamples: 500\n  thresholds", "resamples: 50\n  thresholds")
+    quick = quick.replace("[sem_change, sem_single, mdc95, posterior]", "[mdc95]")
     (tmp_path / "params.yaml").write_text(quick, encoding="utf-8")
 
     said = eih(
