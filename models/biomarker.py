@@ -432,7 +432,8 @@ def linear_increment(change: Vector, nested: Nested) -> dict[str, Any]:
     """What the marker adds to a linear model of the continuous change, in R² and per SD.
 
     The test is a Wald test, clustered where rows repeat; with one row per person its covariance
-    is heteroscedasticity-robust (each row its own cluster).
+    is heteroscedasticity-robust (each row its own cluster). Its p value is of F, whose
+    denominator counts the persons beyond the coefficients.
 
     Parameters
     ----------
@@ -448,6 +449,7 @@ def linear_increment(change: Vector, nested: Nested) -> dict[str, Any]:
     residual = change - wide @ beta
     covariance = sandwich(wide * residual[:, None], np.linalg.pinv(wide.T @ wide), nested.person)
     statistic = wald(beta, covariance, added) if len(added) else 0.0
+    left = float(max(nested.n_persons - wide.shape[1], 1))
     per_sd = []
     for term, column in zip(added, nested.added.T, strict=True):
         sd = float(column.std(ddof=1))
@@ -463,7 +465,7 @@ def linear_increment(change: Vector, nested: Nested) -> dict[str, Any]:
         "wald": {
             "statistic": statistic,
             "df": len(added),
-            "p_value": float(chi2.sf(statistic, len(added))) if len(added) else 1.0,
+            "p_value": tail(statistic, len(added), left) if len(added) else 1.0,
         },
         "per_sd": per_sd,
     }

@@ -124,11 +124,15 @@ def _at(design: Matrix, y: Vector, beta: Vector, firth: bool) -> tuple[float, Ve
     if firth:
         sign, log_determinant = np.linalg.slogdet(information)
         value = value + 0.5 * float(log_determinant) if sign > 0 else -np.inf
-        leverage = weight * np.einsum(
-            "ij,jk,ik->i", design, np.linalg.pinv(information), design, optimize=True
-        )
+        inverse = np.asarray(np.linalg.pinv(information), dtype=np.float64)
+        leverage = _leverage(design, weight, inverse)
         score = score + leverage * (0.5 - p)
     return value, design.T @ score, information
+
+
+def _leverage(design: Matrix, weight: Vector, covariance: Matrix) -> Vector:
+    """Diagonal of the weighted hat matrix."""
+    return np.asarray(weight * ((design @ covariance) * design).sum(axis=1))
 
 
 def is_separated(fit: Fit) -> bool:
@@ -168,9 +172,7 @@ def firth_residual(fit: Fit) -> Vector:
     if not fit.firth:
         return fit.y - fit.risk
     weight = fit.risk * (1 - fit.risk)
-    leverage = weight * np.einsum(
-        "ij,jk,ik->i", fit.design, fit.covariance, fit.design, optimize=True
-    )
+    leverage = _leverage(fit.design, weight, fit.covariance)
     return np.asarray(fit.y - fit.risk + leverage * (0.5 - fit.risk))
 
 

@@ -250,9 +250,13 @@ class Judging:
         if not df:
             return {"reason": "the marker is a function of the base set: nothing to confirm"}
         which = tests["wald" if nested.repeats else "likelihood_ratio"]["statistic"]
+        terms = 1 + nested.base.shape[1] + df
+        # What columns of noise would add on average is no finding to confirm.
+        noise = df * (1 - change["r2_full"]) / max(nested.n_persons - terms, 1)
+        increment = change["r2_increment"] - noise
         return {
             "class": persons_to_confirm(which, df, nested.n_persons),
-            "change": persons_for_r2(change["r2_increment"], change["r2_full"], df),
+            "change": persons_for_r2(increment, change["r2_full"], df),
         }
 
 
