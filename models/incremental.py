@@ -22,9 +22,9 @@ from models.biomarker import independent_columns
 from models.decision import net_benefit
 from models.discrimination import auc, auc_difference, choose_interval
 from models.errors import NotEnoughDataError
-from models.estimate import Estimate, Reason, bootstrap_p_value, with_interval
+from models.estimate import CROSS_VALIDATED, Estimate, Reason, bootstrap_p_value, with_interval
 from models.judged import Judged, weight_blocks
-from models.metrics import CLIP, Part, brier, log_loss, resample
+from models.metrics import CLIP, Part, brier, log_loss, resample, widen
 from models.splits import SplitPlan
 from models.unpenalised import fit_or_firth, with_intercept
 
@@ -169,8 +169,8 @@ def increments(
 
 
 def summarise(values: Vector) -> dict[str, Any]:
-    """Return a difference with its interval and p value."""
-    found = with_interval(values, Reason.ONE_OF_TWO)
+    """Return a difference with its interval and p value; of figures widened for training."""
+    found = with_interval(values, Reason.ONE_OF_TWO, CROSS_VALIDATED)
     return replace(found, p_value=bootstrap_p_value(values)).to_dict()
 
 
@@ -251,7 +251,7 @@ def r2_difference(trial: Trial, change: Vector, draws: Draws) -> dict[str, Any]:
     return {
         "base": float(r2[0, 0]),
         "full": float(r2[0, 1]),
-        **summarise(r2[:, 1] - r2[:, 0]),
+        **summarise(widen(r2[:, 1] - r2[:, 0])),
     }
 
 
