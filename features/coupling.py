@@ -8,6 +8,7 @@ measured the same day, the trials can: a column made of them is a linear functio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,10 @@ class Coupling:
 
 
 def coupled_columns(
-    cases: pd.DataFrame, measurements: pd.DataFrame, design: OutcomeDesign
+    cases: pd.DataFrame,
+    measurements: pd.DataFrame,
+    design: OutcomeDesign,
+    also: Sequence[str] = (),
 ) -> list[Coupling]:
     """Find the columns of ``cases`` that are made of an endpoint's reference trials.
 
@@ -55,6 +59,8 @@ def coupled_columns(
     cases, measurements : DataFrame
         Checked tables.
     design : OutcomeDesign
+    also : sequence of str
+        Numeric columns of ``cases`` that the contract does not declare, to be tried too.
 
     Notes
     -----
@@ -66,6 +72,7 @@ def coupled_columns(
         for c in CASES
         if c.kind == "number" and c.known_at == "baseline" and c.name in cases.columns
     ]
+    names += [name for name in also if name not in names]
     found = []
     for endpoint in design.endpoints:
         trials = _reference_trials(cases, measurements, endpoint, design)

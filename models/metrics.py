@@ -250,7 +250,7 @@ def resample(
     Each resample draws persons, and is measured on one of the repeats, moved to their mean:
     repeats judge the same persons, so that their mean varies hardly less between studies than
     one of them does. Under cross-validation the deviations from the median are then widened
-    (:func:`_widen`).
+    (:func:`widen`).
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def resample(
                 found[name].append(values - own[repeat][name] + estimate[name])
         spread = {name: np.concatenate(v) for name, v in found.items()}
         if judged.cross_validated():
-            spread = {name: _widen(v) for name, v in spread.items()}
+            spread = {name: widen(v) for name, v in spread.items()}
     return spread
 
 
@@ -291,7 +291,7 @@ def _draws(judged: Judged, n_resamples: int, seed: int) -> Iterator[tuple[Matrix
         as_they_are = 0
 
 
-def _widen(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def widen(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Double the variance of the resamples about their median; the estimate stays.
 
     A resample weighs the persons who are judged and leaves the fold's models as they are. But

@@ -144,6 +144,52 @@ def samplesize(
 
 
 @app.command()
+def biomarker(
+    folder: StudyFolder,
+    candidate: Annotated[
+        list[str] | None,
+        typer.Option(help="Feature, column of cases or family; repeat it. Default: the panel."),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="What is known already, joined by commas.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")] = "response",
+    endpoint: Annotated[
+        str | None,
+        typer.Option(help="Several joined by commas: a list of results. Default: the primary one."),
+    ] = None,
+    reliability: Annotated[
+        list[str] | None, typer.Option(help="Of a candidate, as name=0.7; repeat it.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for tables and forest plot.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Markdown file of the main figures.")] = None,
+    record_too_few: Annotated[
+        bool, typer.Option("--record-too-few", help="Too few events: write the reason, end with 0.")
+    ] = False,
+    params: ParamsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Stage and tool: what a marker adds to a base set, tested and out of fold.
+
+    Example: eih biomarker outputs/demo --candidate pcs_total --base age_years,sex,condition
+    --json -
+    """
+    from pipeline.biomarker import Question, Written, lines, run_endpoints
+    from pipeline.biomarker_reliability import read_reliability
+
+    loaded = load(params)
+    names = tuple(n for n in (base or "").split(",") if n)
+    question = Question(target, tuple(candidate or ()), names, read_reliability(reliability or ()))
+    endpoints = tuple((endpoint or loaded.biomarker.endpoint).split(","))
+    written = Written(output, page, record_too_few)
+    results = run_endpoints((loaded.biomarker, loaded.label), folder, question, endpoints, written)
+    emit(results[0] if len(results) == 1 else {"endpoints": results}, json)
+    if json != "-":
+        for result in results:
+            typer.echo("\n".join(lines(result)))
+
+
+@app.command()
 def explain(
     target: Annotated[Path, typer.Argument(help="Output folder of a trained target.")],
     features: Annotated[Path, typer.Option(help="Feature table it was trained on.")],

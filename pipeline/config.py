@@ -126,6 +126,30 @@ class CheckParams:
 
 
 @dataclass(frozen=True)
+class BiomarkerParams:
+    """A panel of markers, and the base set each of them is judged over.
+
+    Names are features, columns of cases or families; what a study did not measure is left out
+    and said. ``rules`` and ``learners`` (unpenalised, logistic, xgboost) make the robustness
+    table; ``thresholds`` are those at which net benefit and reclassification are reported,
+    declared before looking; ``reliability`` of markers as name=0.7.
+    """
+
+    candidates: tuple[str, ...] = ("psychosocial", "modulation", "sensitivity")
+    base: tuple[str, ...] = ("age_years", "sex", "condition", "modality")
+    endpoint: str = "primary"
+    decision_time: Literal["screening", "baseline"] = "baseline"
+    seed: int = 20266
+    repeats: int = 3
+    folds: int = 5
+    resamples: int = 500
+    thresholds: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    rules: tuple[str, ...] = ("sem_change", "sem_single", "mdc95", "posterior")
+    learners: tuple[str, ...] = ("unpenalised", "logistic", "xgboost")
+    reliability: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ExplainParams:
     """Which candidates are explained, and how many features a figure shows."""
 
@@ -165,6 +189,7 @@ class Params:
     featurize: FeaturizeParams = field(default_factory=FeaturizeParams)
     train: TrainParams = field(default_factory=TrainParams)
     evaluate: EvaluateParams = field(default_factory=EvaluateParams)
+    biomarker: BiomarkerParams = field(default_factory=BiomarkerParams)
     explain: ExplainParams = field(default_factory=ExplainParams)
     predict: PredictParams = field(default_factory=PredictParams)
     check: CheckParams = field(default_factory=CheckParams)

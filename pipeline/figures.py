@@ -228,3 +228,34 @@ def learning_curve_figure(table: pd.DataFrame, path: Path) -> None:
     axes.set(xlabel="persons learnt from", ylabel="log loss, out of fold")
     axes.legend(frameon=False, fontsize=8)
     save(figure, path)
+
+
+def forest_figure(table: pd.DataFrame, simulated: bool, path: Path) -> None:
+    """Draw what each marker adds: its odds ratio per SD, and the difference of the AUC.
+
+    Parameters
+    ----------
+    table : DataFrame
+        :func:`pipeline.biomarker.flat_table`; a family has no single odds ratio.
+    simulated : bool
+        Said in the title.
+    path : Path
+    """
+    height = 1.2 + 0.35 * max(1, len(table))
+    figure, axes = plt.subplots(1, 2, figsize=(8, height), sharey=True)
+    rows = np.arange(len(table))[::-1]
+    panels = (
+        ("odds_ratio_per_sd", 1.0, "odds ratio per SD, fitted"),
+        ("auc_difference", 0.0, "difference of the AUC, out of fold"),
+    )
+    for axis, (name, nothing, words) in zip(axes, panels, strict=True):
+        axis.axvline(nothing, color="0.6", lw=0.8, ls="--")
+        if len(table):
+            at = table[f"{name}_estimate"]
+            low, high = at - table[f"{name}_lower"], table[f"{name}_upper"] - at
+            axis.errorbar(at, rows, xerr=np.maximum(np.vstack([low, high]), 0), fmt="o", ms=4)
+        axis.set(xlabel=words, ylim=(-0.5, max(1, len(table)) - 0.5))
+    axes[0].set_yticks(rows, table["name"] if len(table) else [])
+    if simulated:
+        figure.suptitle("Simulated data")
+    save(figure, path)

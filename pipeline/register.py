@@ -86,8 +86,12 @@ def _parent_record(name: str, bundle: Bundle, metrics: dict[str, Any], folder: P
             "suspicious": str(metrics["ceiling"]["suspicious"]).lower(),
             "git_commit": bundle.record["git_commit"],
         },
-        folders=(folder / "evaluate", folder / "explain"),
+        folders=(folder / "evaluate", folder / "explain", *_if_there(folder / "biomarker")),
     )
+
+
+def _if_there(folder: Path) -> tuple[Path, ...]:
+    return (folder,) if folder.is_dir() else ()
 
 
 def _candidate_record(bundle: Bundle, metrics: dict[str, Any]) -> RunRecord:

@@ -54,7 +54,8 @@ class Study:
     """``[study]``: what the study is and where its files are.
 
     ``no_outcome`` says in words why the study holds no outcome of exercise; it takes the place
-    of ``[outcome]``.
+    of ``[outcome]``. ``contrast`` is 'randomised' or 'crossover' where the design lets exercises
+    be compared: only then may a marker be called predictive of response.
     """
 
     name: str = declare(read_text_key)
@@ -66,6 +67,7 @@ class Study:
     folder: str = declare(read_text_key)
     simulated: bool = declare(read_flag, default=False)
     no_outcome: str = declare(read_text_key, default="")
+    contrast: str = declare(read_text_key, default="")
 
 
 @dataclass(frozen=True)

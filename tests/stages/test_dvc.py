@@ -96,10 +96,10 @@ def test_second_run_runs_nothing(checkout: Path) -> None:
     ("helper", "consumers"),
     [
         ("models/explain.py", {"explain"}),
-        ("features/outcome.py", {"label", "train", "check"}),
+        ("features/outcome.py", {"biomarker", "label", "train", "check"}),
         (
             "features/modulation.py",
-            {"featurize", "train", "check", "explain", "predict", "register"},
+            {"biomarker", "featurize", "train", "check", "explain", "predict", "register"},
         ),
         ("pipeline/templates/report.html.jinja", {"report"}),
     ],

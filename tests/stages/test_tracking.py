@@ -15,6 +15,7 @@ from mlflow.types.schema import AnyType
 from features.columns import CASES_BY_NAME
 from pipeline import register
 from pipeline.artefacts import find_bundles, read_bundle
+from pipeline.biomarker import Question, Written, run_endpoints
 from pipeline.config import Params
 from pipeline.io import read_json, write_json
 from pipeline.predict import predict
@@ -29,7 +30,20 @@ def store(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("mlflow")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     params = replace(Params().register, tracking_uri=uri)
-    register.run(params, trained / "response", folder / "registration.json")
+    study = folder / "small"
+    shutil.copytree(trained, study)
+    quick = replace(
+        Params().biomarker,
+        candidates=("expectancy",),
+        repeats=1,
+        folds=3,
+        resamples=20,
+        rules=(),
+        learners=("unpenalised",),
+    )
+    written = Written(study / "response" / "biomarker")
+    run_endpoints((quick, Params().label), study, Question(), ("primary",), written)
+    register.run(params, study / "response", folder / "registration.json")
     return uri
 
 
@@ -67,6 +81,18 @@ def test_run_carries_hashes_metrics_with_intervals_and_figures(store: str, train
     assert "The predictors" in run.data.tags["verdict"]
     figures = {f.path for f in client.list_artifacts(run.info.run_id, "evaluate/plots")}
     assert "evaluate/plots/calibration.png" in figures
+
+
+def test_run_carries_what_markers_add(store: str) -> None:
+    client = mlflow.MlflowClient(store)
+    experiment = client.get_experiment_by_name("eih")
+    assert experiment is not None
+    run = client.search_runs([experiment.experiment_id], f"run_name = '{MODEL}'")[0]
+
+    files = {f.path for f in client.list_artifacts(run.info.run_id, "biomarker")}
+
+    names = ("biomarker.json", "biomarker.csv", "robustness.csv", "forest.png")
+    assert files == {f"biomarker/{name}" for name in names}
 
 
 def test_registered_model_answers_raw_cases_as_the_bundle_does(store: str, trained: Path) -> None:

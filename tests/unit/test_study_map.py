@@ -17,7 +17,9 @@ from pipeline.study_map import parse_study_map
 
 MAPS = sorted((SEEDS / "studies").glob("*.toml"))
 PEEP = tomllib.loads((SEEDS / "studies" / "peep.toml").read_text(encoding="utf-8"))
-STUDY_KEYS = "name, title, citation, doi, licence, download, folder, simulated, no_outcome"
+STUDY_KEYS = (
+    "name, title, citation, doi, licence, download, folder, simulated, no_outcome, contrast"
+)
 TOP_KEYS = "study, files, cases, measurements, derive, set_missing, outcome, out_of_range"
 CASES_KEYS = "file, rows, columns, where, join, constants, items, extra"
 BLOCK_KEYS = "file, columns, where, constants, stack, distinct"
