@@ -93,6 +93,54 @@ class TreeTables:
         read = {n: np.load(io.BytesIO(files[f"tables_{n}.npy"]), allow_pickle=False) for n in names}
         return cls(**read)
 
+    def check(self, n_columns: int) -> None:
+        """Refuse tables that a compiled loop, which checks nothing, would read beyond their end.
+
+        Parameters
+        ----------
+        n_columns : int
+            Columns of the rows that will be scored.
+
+        Raises
+        ------
+        ValueError
+            Naming the array.
+        """
+        n_parts = len(self.n_splits) if self.n_splits.ndim == 1 else -1
+        for name, (dtype, shape) in _layout(n_parts).items():
+            array = getattr(self, name)
+            if array.dtype != dtype or array.shape != (shape or array.shape[:1]):
+                raise ValueError(f"tables, {name}: expected {dtype.__name__} of another shape")
+        for name, high in (("n_splits", MAX_SPLITS), ("n_features", MAX_SPLITS)):
+            if ((getattr(self, name) < 0) | (getattr(self, name) > high)).any():
+                raise ValueError(f"tables, {name}: expected 0 to {high}")
+        for name in ("split_feature", "feature"):
+            if ((getattr(self, name) < 0) | (getattr(self, name) >= max(n_columns, 1))).any():
+                raise ValueError(f"tables, {name}: expected columns below {n_columns}")
+        ends = self.offset + (1 + self.n_features) * 2**self.n_splits
+        if ((self.offset < 0) | (ends > self.values.size)).any():
+            raise ValueError("tables, offset: expected places inside values")
+
+
+def _layout(n_parts: int) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Type and shape of every array; of ``values`` any length."""
+    wide = (n_parts, MAX_SPLITS)
+    return {
+        "n_splits": (np.int64, (n_parts,)),
+        "n_features": (np.int64, (n_parts,)),
+        "split_feature": (np.int32, wide),
+        "split_threshold": (np.float32, wide),
+        "split_missing_left": (np.bool_, wide),
+        "feature": (np.int32, wide),
+        "offset": (np.int64, (n_parts,)),
+        "values": (np.float32, ()),
+        "start": (np.float32, (1,)),
+        "baseline": (np.float64, (1,)),
+    }
+
+
+TABLE_FILES = tuple(f"tables_{f.name}.npy" for f in fields(TreeTables))
+
 
 def _npy(array: Array) -> bytes:
     buffer = io.BytesIO()

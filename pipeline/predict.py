@@ -16,6 +16,7 @@ from features.columns import KEYS
 from features.contract import Violation, check_cases
 from models.blocks import absent_blocks, blocks_of
 from models.bundle import Bundle
+from models.scorers import Contributions
 from pipeline.artefacts import find_bundles
 from pipeline.config import PredictParams
 from pipeline.errors import TableError
@@ -77,9 +78,11 @@ def predict(cases: pd.DataFrame, bundles: Mapping[str, Bundle], *, explain: bool
     features = build_features(good)
     columns: dict[str, Any] = {ABSENT_BLOCKS: absent_blocks(features, blocks_of(bundles.values()))}
     for target, bundle in bundles.items():
-        columns[f"p_{target}"] = bundle.predict(features) if len(good) else np.zeros(0)
         if explain:
-            columns |= _contributions(target, bundle, features)
+            risk, explained = bundle.predict_and_explain(features)
+            columns |= {f"p_{target}": risk, **_contributions(target, explained)}
+        else:
+            columns[f"p_{target}"] = bundle.predict(features) if len(good) else np.zeros(0)
     return Scored(predictions.assign(**columns), _rejects(cases, position, violations))
 
 
@@ -89,8 +92,7 @@ def _resting(table: pd.DataFrame) -> list[Violation]:
     return [Violation("modality", NO_EXERCISE, rows, expected, "rest")] if rows else []
 
 
-def _contributions(target: str, bundle: Bundle, features: pd.DataFrame) -> dict[str, Any]:
-    explained = bundle.explain(features)
+def _contributions(target: str, explained: Contributions) -> dict[str, Any]:
     values = {
         f"{target}_contribution_{name}": explained.values[:, i]
         for i, name in enumerate(explained.names)
