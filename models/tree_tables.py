@@ -149,11 +149,15 @@ def _npy(array: Array) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Leaf:
+class Leaf:
     """A leaf and the way to it: (node, lies to its left, share of training weight that did)."""
 
     value: float
     path: tuple[tuple[int, bool, float], ...]
+
+
+# A tree, and those of its leaves that the part is about.
+Part = tuple[Mapping[str, Any], list[Leaf]]
 
 
 def build_tables(booster: xgboost.Booster) -> TreeTables:
@@ -177,10 +181,7 @@ def build_tables(booster: xgboost.Booster) -> TreeTables:
     >>> build_tables(xgboost.train(settings, xgboost.DMatrix(X, y), 3)).values.shape
     (12,)
     """
-    learner = json.loads(booster.save_raw("json"))["learner"]
-    _check_kind(learner)
-    trees = learner["gradient_booster"]["model"]["trees"]
-    parts = [part for tree in trees for part in _parts(tree)]
+    learner, parts = read_parts(booster)
     start = _start(learner["learner_model_param"]["base_score"])
     expected = sum(
         leaf.value * float(np.prod([share for *_, share in leaf.path]))
@@ -188,6 +189,20 @@ def build_tables(booster: xgboost.Booster) -> TreeTables:
         for leaf in leaves
     )
     return _pack([_tabulate(tree, leaves) for tree, leaves in parts], start, expected)
+
+
+def read_parts(booster: xgboost.Booster) -> tuple[dict[str, Any], list[Part]]:
+    """Return XGBoost's own description of a model, and its trees cut into parts, in order.
+
+    Raises
+    ------
+    NotTabulated
+        As :func:`build_tables`.
+    """
+    learner = json.loads(booster.save_raw("json"))["learner"]
+    _check_kind(learner)
+    trees = learner["gradient_booster"]["model"]["trees"]
+    return learner, [part for tree in trees for part in _parts(tree)]
 
 
 def _check_kind(learner: Mapping[str, Any]) -> None:
@@ -206,7 +221,7 @@ def _start(base_score: str) -> np.float32:
     return np.float32(-np.log(np.float64(odds_against)))
 
 
-def _parts(tree: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], list[_Leaf]]]:
+def _parts(tree: Mapping[str, Any]) -> Iterator[Part]:
     """Cut a tree into parts whose leaves together need at most eight splits."""
     if any(tree["split_type"]):
         raise NotTabulated("a model with categorical splits")
@@ -223,10 +238,10 @@ def _parts(tree: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], list[_L
 
 def _leaves(
     tree: Mapping[str, Any], node: int, path: tuple[tuple[int, bool, float], ...]
-) -> Iterator[_Leaf]:
+) -> Iterator[Leaf]:
     left, right = tree["left_children"][node], tree["right_children"][node]
     if left == LEAF:
-        yield _Leaf(tree["split_conditions"][node], path)
+        yield Leaf(tree["split_conditions"][node], path)
         return
     weight = tree["sum_hessian"]
     for child, is_left in ((left, True), (right, False)):
@@ -234,25 +249,32 @@ def _leaves(
         yield from _leaves(tree, child, (*path, (node, is_left, share)))
 
 
-def _splits(leaves: Sequence[_Leaf]) -> list[int]:
+def _splits(leaves: Sequence[Leaf]) -> list[int]:
     return sorted({node for leaf in leaves for node, *_ in leaf.path})
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Table:
     features: list[int]
     splits: list[tuple[int, float, bool]]
     values: Vector
 
 
-def _tabulate(tree: Mapping[str, Any], leaves: Sequence[_Leaf]) -> _Part:
+def all_answers(leaves: Sequence[Leaf]) -> dict[int, Array]:
+    """Return the answer (0/1) to every split of a part, in order, under every code."""
     nodes = _splits(leaves)
+    bits = (np.arange(2 ** len(nodes)) >> np.arange(len(nodes))[:, None]) & 1
+    return dict(zip(nodes, bits, strict=True))
+
+
+def _tabulate(tree: Mapping[str, Any], leaves: Sequence[Leaf]) -> _Table:
+    answers = all_answers(leaves)
+    nodes = list(answers)
     asked = [tree["split_indices"][n] for n in nodes]
     features = sorted(set(asked))
-    answers = (np.arange(2 ** len(nodes)) >> np.arange(len(nodes))[:, None]) & 1
-    values = np.zeros((1 + len(features), answers.shape[1]))
+    values = np.zeros((1 + len(features), 2 ** len(nodes)))
     for leaf in leaves:
-        followed, share = _by_feature(leaf, dict(zip(nodes, answers, strict=True)), tree)
+        followed, share = by_feature(leaf, answers, tree)
         reached = np.prod(list(followed.values()), axis=0)
         values[0] += leaf.value * reached
         for feature in followed:
@@ -260,11 +282,11 @@ def _tabulate(tree: Mapping[str, Any], leaves: Sequence[_Leaf]) -> _Part:
             values[row] += leaf.value * _shapley(feature, followed, share)
     conditions, default = tree["split_conditions"], tree["default_left"]
     splits = [(f, conditions[n], bool(default[n])) for f, n in zip(asked, nodes, strict=True)]
-    return _Part(features, splits, values)
+    return _Table(features, splits, values)
 
 
-def _by_feature(
-    leaf: _Leaf, answers: Mapping[int, Array], tree: Mapping[str, Any]
+def by_feature(
+    leaf: Leaf, answers: Mapping[int, Array], tree: Mapping[str, Any]
 ) -> tuple[dict[int, Vector], dict[int, float]]:
     """Per feature of a path: whether a code follows it (0/1), and the share of rows that did.
 
@@ -296,7 +318,7 @@ def _shapley(feature: int, followed: Mapping[int, Vector], share: Mapping[int, f
     return total * (followed[feature] - share[feature])
 
 
-def _pack(parts: Sequence[_Part], start: np.float32, expected: float) -> TreeTables:
+def _pack(parts: Sequence[_Table], start: np.float32, expected: float) -> TreeTables:
     shape = (len(parts), MAX_SPLITS)
     split_feature, feature = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
     threshold, missing_left = np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
