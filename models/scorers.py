@@ -236,7 +236,8 @@ class BoostedScorer:
     def log_odds(self, X: pd.DataFrame) -> Vector:
         """Return the log-odds of every row, shape (n_rows,)."""
         margin = self.booster.inplace_predict(self._matrix(X), predict_type="margin")
-        return self._map.log_odds(np.asarray(margin, dtype=np.float64))
+        # No rows come back in two dimensions from XGBoost 3.4.
+        return self._map.log_odds(np.asarray(margin, dtype=np.float64).reshape(len(X)))
 
     def contributions(self, X: pd.DataFrame) -> Contributions:
         """Exact path-dependent TreeSHAP on the scale of the recalibrated risk.

@@ -211,6 +211,9 @@ def _check_kind(learner: Mapping[str, Any]) -> None:
         raise NotTabulated(f"a '{name}' model with objective '{objective}'")
     if int(learner["learner_model_param"]["num_target"]) > 1:
         raise NotTabulated("a model of several outputs")
+    # DART is a kind of model in XGBoost 3.2 and a weight per tree from 3.4 on.
+    if any(w != 1.0 for w in learner["gradient_booster"]["model"].get("weight_drop", [])):
+        raise NotTabulated("a model that weights its trees")
 
 
 def _start(base_score: str) -> np.float32:

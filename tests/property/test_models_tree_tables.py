@@ -147,11 +147,15 @@ def test_a_file_that_would_have_to_be_unpickled_is_refused():
         TreeTables.from_files(files | {"tables_values.npy": pickled})
 
 
+@pytest.mark.filterwarnings("ignore:.*booster=dart:UserWarning")
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"max_depth": 6}, "trees deeper than four"),
-        ({"max_depth": 2, "booster": "dart"}, "a 'dart' model"),
+        (
+            {"max_depth": 2, "booster": "dart", "one_drop": 1},
+            "a 'dart' model|a model that weights its trees",
+        ),
         ({"max_depth": 2, "objective": "reg:squarederror"}, "objective 'reg:squarederror'"),
     ],
 )
