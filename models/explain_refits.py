@@ -180,7 +180,7 @@ def _reasons(values: npt.NDArray[np.float64], top: int) -> npt.NDArray[np.bool_]
     order = np.argsort(-np.abs(values), axis=-1, kind="stable")[..., :top]
     marked = np.zeros(values.shape, dtype=bool)
     np.put_along_axis(marked, order, True, axis=-1)
-    return marked & (values != 0)
+    return np.asarray(marked & (values != 0), dtype=np.bool_)
 
 
 def stability_summary(reasons: pd.DataFrame, top: int) -> dict[str, Any]:

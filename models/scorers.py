@@ -23,6 +23,7 @@ from models.classifiers import look_up_rates, stratum_keys
 from models.recalibration import Recalibrated, Recalibration
 from models.standardised import Standardised, expand
 from models.tabulated import score, tabulate
+from models.tree_interactions import pair_contributions
 from models.tree_tables import TreeTables
 
 Vector = npt.NDArray[np.float64]
@@ -261,6 +262,18 @@ class BoostedScorer:
         raw = Contributions(self.columns, by_row, float(self.tables.baseline[0]))
         risk = expit(self._map.log_odds(margin.astype(np.float64)))
         return np.asarray(risk, dtype=np.float64), self._recalibrated(raw)
+
+    def pairs(self, X: pd.DataFrame) -> dict[tuple[str, str], Vector] | None:
+        """Return joint contributions of pairs, see :func:`pair_contributions`.
+
+        None where there are none to be had: trees that are not tabulated, and beta calibration,
+        which bends the scale that they add up on.
+        """
+        if self.tables is None or self._map.up != self._map.down:
+            return None
+        found = pair_contributions(self.booster, self.tables, self._matrix(X))
+        names = self.columns
+        return {(names[i], names[j]): self._map.up * v for (i, j), v in found.items()}
 
     def _by_xgboost(self, X: pd.DataFrame) -> Contributions:
         if len(X) == 0:  # XGBoost answers an empty matrix with an array of one dimension

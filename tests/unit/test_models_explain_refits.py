@@ -148,8 +148,9 @@ def test_the_summary_says_what_a_typical_person_sees():
     found = stability_summary(table, 3)
 
     assert found["first_stays"] == 0.5
-    assert "stays first in 50% of the refits, and 60% of the first 3 reasons recur" in (
-        found["sentence"]
+    assert (
+        "stays first in 50% of the refits, and 60% of the first 3 reasons recur"
+        in (found["sentence"])
     )
     assert stability_summary(table.tail(1), 3)["sentence"].startswith("No row has a reason")
 
