@@ -7,6 +7,8 @@
       bundle.json     target, contract, feature specs, training ranges, versions, record
       scorer.json     what the model has learnt
       booster.ubj     boosted trees only
+      tables_*.npy    their tabulated contributions; absent where trees are deeper than four, and
+                      in bundles made before there were tables: XGBoost explains then
 """
 
 from __future__ import annotations
@@ -24,9 +26,13 @@ import pandas as pd
 
 from models.errors import BundleError
 from models.scorers import SCORERS, BoostedScorer, Contributions, Scorer
+from models.tabulated import check_tables
+from models.tree_tables import TABLE_FILES, TreeTables
 from models.ubj import check_booster
 
 FORMAT = 1
+# Every name a bundle's file can have.
+BUNDLE_FILES = ("manifest.json", "bundle.json", "scorer.json", "booster.ubj", *TABLE_FILES)
 PLAIN_NAME = re.compile(r"\w[\w-]*(\.\w+)*")  # no separator, drive or parent of any system
 WORD = re.compile(r"\w{1,40}", re.ASCII)  # becomes part of columns' names and messages
 Vector = npt.NDArray[np.float64]
@@ -103,6 +109,13 @@ class Bundle:
         self._check_columns(features)
         return self.scorer.contributions(features)
 
+    def predict_and_explain(self, features: pd.DataFrame) -> tuple[Vector, Contributions]:
+        """Return what ``predict`` and ``explain`` return, in one pass over boosted trees."""
+        self._check_columns(features)
+        if isinstance(self.scorer, BoostedScorer):
+            return self.scorer.explained(features)
+        return self.scorer.probability(features), self.scorer.contributions(features)
+
     def _check_columns(self, features: pd.DataFrame) -> None:
         missing = [n for n in self.feature_names if n not in features.columns]
         if missing:
@@ -142,6 +155,8 @@ def to_files(bundle: Bundle) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     if isinstance(bundle.scorer, BoostedScorer):
         files["booster.ubj"] = scorer.pop("ubj")
+        tables = scorer.pop("tables")
+        files |= {} if tables is None else tables.to_files()
     files["scorer.json"] = _json({"kind": bundle.scorer.kind, **scorer})
     files["bundle.json"] = _json(
         {
@@ -191,7 +206,7 @@ def from_files(files: Files, where: str) -> Bundle:
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, BundleError):
-            raise
+            raise BundleError(str(error).replace("boosted trees", where, 1)) from None
         raise BundleError(f"{where}: not a readable bundle ({type(error).__name__}).") from None
 
 
@@ -235,10 +250,18 @@ def _scorer(files: Files) -> Scorer:
     kind: Callable[..., Scorer] = SCORERS[content.pop("kind")]
     if kind is BoostedScorer:
         content["ubj"] = files["booster.ubj"]
+        content["tables"] = _tables(files)
     scorer = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
     if isinstance(scorer, BoostedScorer):
         check_booster(scorer.ubj, len(scorer.columns))
+        if scorer.tables is not None:
+            scorer.tables.check(len(scorer.columns))
+            check_tables(scorer.tables, scorer.booster, len(scorer.columns))
     return scorer
+
+
+def _tables(files: Files) -> TreeTables | None:
+    return TreeTables.from_files(files) if any(n in files for n in TABLE_FILES) else None
 
 
 def _json(content: Any) -> bytes:

@@ -194,16 +194,22 @@ def explain(
     target: Annotated[Path, typer.Argument(help="Output folder of a trained target.")],
     features: Annotated[Path, typer.Option(help="Feature table it was trained on.")],
     output: OutputFolder,
+    outcomes: Annotated[
+        Path | None,
+        typer.Option(help="Outcome table: how ranks and reasons move on resampled persons."),
+    ] = None,
     params: ParamsOption = None,
 ) -> None:
     """Stage: exact contributions on the log-odds scale.
 
     Example: eih explain outputs/demo/response --features outputs/demo/features.parquet
-    --output outputs/demo/response/explain
+    --outcomes outputs/demo/outcomes.parquet --output outputs/demo/response/explain
     """
-    from pipeline.explain import run
+    from pipeline.explain import Refitting, run
 
-    for name, found in run(load(params).explain, target, features, output).items():
+    chosen = load(params)
+    refitting = None if outcomes is None else Refitting(outcomes, chosen.train)
+    for name, found in run(chosen.explain, target, features, output, refitting).items():
         typer.echo(f"{name}: additive to {found['largest_additivity_gap']:.1e} log-odds")
 
 

@@ -121,7 +121,7 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
         "ROC": folder / "evaluate" / "plots" / "roc.png",
         "Calibration": folder / "evaluate" / "plots" / "calibration.png",
         "Decision curve": folder / "evaluate" / "plots" / "net_benefit.png",
-        f"Contributions to the log-odds, '{shown}'": folder / "explain" / f"beeswarm_{shown}.png",
+        **explanation_figures(folder / "explain", shown),
     }
     return {
         "name": target,
@@ -129,6 +129,8 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
         "metrics": metrics,
         "ladder": _records(ladder),
         "families": explained.get(shown, {}).get("families", {}),
+        "family_ranks": explained.get(shown, {}).get("family_ranks", []),
+        "reasons": (explained.get(shown, {}).get("reasons") or {}).get("sentence", ""),
         "shown": shown,
         "figures": _shown(figures),
         "protocols": [
@@ -140,6 +142,20 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
 
 def _shown(figures: dict[str, Path]) -> dict[str, str]:
     return {title: _data_uri(path) for title, path in figures.items() if path.exists()}
+
+
+def explanation_figures(folder: Path, candidate: str) -> dict[str, Path]:
+    """Titles and files of a candidate's explanation; persons have letters, never ids."""
+    titles = {
+        "Contributions to the log-odds": "beeswarm",
+        "Importance, with the range of ranks over refits": "importance",
+        "Contributions by value": "dependence",
+        "Largest interaction": "interaction",
+        "A person of low predicted risk": "person_1",
+        "A person of middling predicted risk": "person_2",
+        "A person of high predicted risk": "person_3",
+    }
+    return {f"{t}, '{candidate}'": folder / f"{n}_{candidate}.png" for t, n in titles.items()}
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

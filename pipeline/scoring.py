@@ -143,16 +143,22 @@ def _answers(
         OUT_OF_RANGE: out_of_range(features, training_ranges(bundles.values())),
     }
     for target, bundle in bundles.items():
-        risk = bundle.predict(features) if len(features) else np.zeros(0)
+        explained = None
+        if options.top or options.explain:
+            risk, explained = bundle.predict_and_explain(features)
+        else:
+            risk = bundle.predict(features) if len(features) else np.zeros(0)
         columns[f"p_{target}"] = risk
         threshold = bundle.training.get("threshold")
         if threshold is not None:
             columns[f"class_{target}"] = (risk >= threshold["value"]).astype(np.int8)
-        if options.top:
-            columns |= _reasons(target, bundle.explain(features), options.top)
-        elif options.explain:
-            columns |= _contributions(target, bundle.explain(features))
+        if explained is not None:
+            columns |= _explanation(target, explained, options.top)
     return columns
+
+
+def _explanation(target: str, explained: Contributions, top: int) -> dict[str, Any]:
+    return _reasons(target, explained, top) if top else _contributions(target, explained)
 
 
 def _contributions(target: str, explained: Contributions) -> dict[str, Any]:
