@@ -6,6 +6,7 @@
       manifest.json   SHA-256 of every other file
       bundle.json     target, contract, feature specs, training ranges, versions, record
       scorer.json     what the model has learnt
+      profile.json    how features and risks were distributed in training, for drift
       booster.ubj     boosted trees only
 """
 
@@ -23,6 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.errors import BundleError
+from models.profile import Profile
 from models.scorers import SCORERS, BoostedScorer, Contributions, Scorer
 
 FORMAT = 1
@@ -52,6 +54,8 @@ class Bundle:
         predictions.
     record : dict
         Study, endpoint, data and split hashes, versions, git commit: where the model is from.
+    profile : Profile or None
+        What later batches are compared with; None in a bundle that was made without.
     """
 
     target: str
@@ -61,6 +65,7 @@ class Bundle:
     contract: dict[str, str]
     training: dict[str, Any]
     record: dict[str, Any]
+    profile: Profile | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -152,6 +157,8 @@ def to_files(bundle: Bundle) -> dict[str, bytes]:
             "record": bundle.record,
         }
     )
+    if bundle.profile is not None:
+        files["profile.json"] = _json(bundle.profile.to_dict())
     files["manifest.json"] = _json({n: hashlib.sha256(c).hexdigest() for n, c in files.items()})
     return files
 
@@ -185,6 +192,7 @@ def from_files(files: Files, where: str) -> Bundle:
             content["contract"],
             content["training"],
             content["record"],
+            _profile(files),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, BundleError):
@@ -219,6 +227,12 @@ def _scorer(files: Files) -> Scorer:
     if kind is BoostedScorer:
         content["ubj"] = files["booster.ubj"]
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+
+
+def _profile(files: Files) -> Profile | None:
+    if "profile.json" not in files:
+        return None
+    return Profile.from_dict(json.loads(files["profile.json"]))
 
 
 def _json(content: Any) -> bytes:
