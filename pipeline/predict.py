@@ -14,6 +14,7 @@ import pandas as pd
 
 from features.build import contract_hash
 from models.bundle import Bundle
+from models.drift import Limits
 from pipeline.artefacts import bundle_id, find_bundles
 from pipeline.batch import Progress, Score, Summary, Work, put_together, score_all
 from pipeline.batch_input import STDIN, Chunk, find_files, rows_per_chunk
@@ -33,6 +34,7 @@ from pipeline.scoring import (
     to_arrow,
 )
 from pipeline.table_writer import check_writable
+from pipeline.watch import drift_summary
 
 __all__ = ["PredictOptions", "ScoreOptions", "Scored", "predict", "run", "score_batch"]
 
@@ -128,7 +130,7 @@ def run(
     Returns
     -------
     dict with ``rows_in, predicted, rejected, rejected_by_reason, targets, models, contract,
-    rejects, seconds, rows_per_s``
+    rejects, drift, seconds, rows_per_s``
 
     Raises
     ------
@@ -166,6 +168,7 @@ def run(
         "models": loaded.ids(),
         "contract": loaded.contract,
         "rejects": str(outputs["rejects"]),
+        "drift": drift_summary(summary.watched, loaded.bundles, Limits()),
         "seconds": round(seconds, 3),
         "rows_per_s": round(summary.rows_in / seconds),
     }
@@ -238,9 +241,10 @@ def _chunk_scorer(bundles: Mapping[str, Bundle], options: ScoreOptions) -> Score
 
 
 def _score_chunk(score: ScoreBatch, chunk: Chunk) -> ScoredTables:
-    predictions, rejects = score(chunk.frame)
-    if chunk.ragged:
-        broken = ragged_rejects(chunk.ragged, chunk.n_columns)
-        both = pd.concat([rejects.to_pandas(), broken]) if rejects.num_rows else broken
-        rejects = to_arrow(both.sort_values("row"))
-    return predictions, rejects
+    scored = score(chunk.frame)
+    if not chunk.ragged:
+        return scored
+    rejects = ragged_rejects(chunk.ragged, chunk.n_columns)
+    if scored.rejects.num_rows:
+        rejects = pd.concat([scored.rejects.to_pandas(), rejects])
+    return scored._replace(rejects=to_arrow(rejects.sort_values("row")))

@@ -19,6 +19,7 @@ from models.classifiers import Candidate, LadderSettings, make_ladder
 from models.decision import largest_youden
 from models.errors import NotEnoughDataError
 from models.fold_labels import double, first_copies, judged_labels, learnable
+from models.profile import make_profile
 from models.scorers import make_scorer
 from models.selection import Selection, select_candidate
 from models.splits import SplitPlan, make_split_plan
@@ -77,6 +78,7 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
     for candidate in ladder:
         bundle = _fit_bundle(candidate, X, data, usable, (target, record | {"soft_labels": soft}))
         bundle = with_threshold(bundle, judged, risks[candidate.name])
+        bundle = with_profile(bundle, X, data.person, (risks[candidate.name], final))
         write_bundle(bundle, output / "train" / "candidates" / candidate.name)
         if candidate.name == selection.selected:
             write_bundle(bundle, output / "bundle")
@@ -246,6 +248,28 @@ def with_threshold(
         return bundle
     chosen = {"value": largest_youden(judged[known], risk[known]), "rule": YOUDEN}
     return replace(bundle, training={**bundle.training, "threshold": chosen})
+
+
+def with_profile(
+    bundle: Bundle,
+    X: pd.DataFrame,
+    person: npt.NDArray[np.int64],
+    learnt: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+) -> Bundle:
+    """Store how features and out-of-fold risks are distributed among the rows learnt from.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    X : DataFrame of shape (n_rows, n_features)
+    person : ndarray of shape (n_rows,)
+    learnt : (risks of shape (n_repeats, n_rows), labels of shape (n_rows,); NaN = none)
+    """
+    risks, labels = learnt
+    known = np.isfinite(labels)
+    # One repeat: the mean of several models would be less spread than the one that is used.
+    profile = make_profile(X[known], person[known], risks[0][known])
+    return replace(bundle, profile=profile)
 
 
 def _write(
