@@ -206,6 +206,43 @@ def predict(
 
 
 @app.command()
+def monitor(
+    predictions: Annotated[Path, typer.Argument(help="What 'eih predict' wrote.")],
+    outcomes: Annotated[
+        Path | None, typer.Argument(help="Keys and 0/1 outcomes by target, as far as known.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A bundle or study: the risks of training.")
+    ] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="JSON of 'eih predict --json': drift of the cases.")
+    ] = None,
+    max_psi: Annotated[float, typer.Option(help="Least PSI that is drift.")] = 0.25,
+    max_shift: Annotated[float, typer.Option(help="Calibration in the large, log-odds.")] = 0.4,
+    max_slope_error: Annotated[float, typer.Option(help="Distance of the slope from 1.")] = 0.3,
+    max_oe: Annotated[float, typer.Option(help="Observed / expected, or its inverse.")] = 1.25,
+    alpha: Annotated[float, typer.Option(help="False alarms of a run without drift.")] = 0.01,
+    json: JsonOption = None,
+) -> None:
+    """Has a model in use drifted? Ends with 14 where a limit is exceeded beyond chance.
+
+    Example: eih monitor predictions.csv outcomes.csv --model outputs/demo --json -
+    """
+    from models.calibration_drift import CalibrationLimits
+    from models.drift import Limits
+    from pipeline.monitor import MonitorLimits, Watching, require_no_drift, run, sentences
+
+    calibration = CalibrationLimits(max_shift, max_slope_error, max_oe, alpha)
+    limits = MonitorLimits(Limits(max_psi, alpha), calibration)
+    result = run(predictions, Watching(outcomes, model, summary), limits)
+    emit(result, json)
+    if json != "-":
+        for line in sentences(result):
+            typer.echo(line)
+    require_no_drift(result)
+
+
+@app.command()
 def report(folder: StudyFolder, output: OutputFolder, params: ParamsOption = None) -> None:
     """Stage: the study's results as one page.
 
