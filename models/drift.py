@@ -149,7 +149,7 @@ class Drift:
     limits : Limits
     features : dict of feature to FeatureDrift
     risk : Shift
-        Of the predicted risks, against the out-of-fold risks of training.
+        Of the predicted risks, against those of the rows learnt from.
     """
 
     n_rows: int

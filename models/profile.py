@@ -55,7 +55,9 @@ class Profile:
         How many persons with one row each the rows are worth: N² / sum of n² [Kish1965]_.
     features : dict of feature name to Distribution
     risk : Distribution or None
-        Of the predicted risks of persons who were not learnt from (out of fold).
+        Of the risks that the model itself predicts for the rows it learnt from. Out-of-fold risks
+        come from other models, whose spread differs; one that overfits spreads its own a little
+        wider here than among new persons.
 
     References
     ----------
@@ -118,7 +120,7 @@ def make_profile(features: pd.DataFrame, person: Persons, risk: Vector | None = 
     person : ndarray of shape (n_rows,)
         Whose row it is.
     risk : ndarray of shape (n_rows,), optional
-        Risks predicted for persons who were not learnt from; NaN = not predicted.
+        What the model predicts for these rows.
 
     Examples
     --------

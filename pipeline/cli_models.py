@@ -180,6 +180,10 @@ def predict(
     pseudonymise: Annotated[
         Path | None, typer.Option(help="File of a secret: ids become keyed hashes.")
     ] = None,
+    engine: Annotated[str, typer.Option(help="local or spark (Parquet in).")] = "local",
+    spark_master: Annotated[
+        str, typer.Option(help="Spark's master URL, or: configured.")
+    ] = "local[*,4]",
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -191,7 +195,16 @@ def predict(
     from pipeline.progress import counting
 
     options = PredictOptions(
-        rejects, explain, strict, resume, workers, input_format, top, pseudonymise
+        rejects,
+        explain,
+        strict,
+        resume,
+        workers,
+        input_format,
+        top,
+        pseudonymise,
+        engine,
+        spark_master,
     )
     with counting("predict", "rows") as progress:
         summary = run(load(params).predict, model, input, output, options, progress)

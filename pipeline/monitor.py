@@ -6,6 +6,7 @@ cases (the summary that ``eih predict --json`` wrote), and are the risks right (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,8 @@ from pipeline.watch import PERSON
 
 PREFIX = "p_"
 CHUNK_ROWS = 65_536
-RESAMPLES = 1000
+LEAST_RESAMPLES = 1000
+LEAST_ALPHA = 1e-4
 SEED = 7
 
 
@@ -78,8 +80,11 @@ class MonitorLimits:
             raise ConfigError(
                 f"--max-oe: expected a ratio of 1 or more, found {self.calibration.oe_ratio}."
             )
-        if not 0 < self.batch.alpha < 1:
-            raise ConfigError(f"--alpha: expected a probability, found {self.batch.alpha}.")
+        if not LEAST_ALPHA <= self.batch.alpha < 1:
+            raise ConfigError(
+                f"--alpha: expected a probability of {LEAST_ALPHA:g} to 1, found "
+                f"{self.batch.alpha}."
+            )
 
 
 def run(predictions: Path, watching: Watching, limits: MonitorLimits) -> dict[str, Any]:
@@ -284,7 +289,9 @@ def _calibration(
         block=np.zeros((1, len(known)), dtype=np.int64),
     )
     risk = known[PREFIX + target].to_numpy(dtype=np.float64)
-    found = calibration_drift(judged, risk, limits, RESAMPLES, SEED)
+    # A p value of the bootstrap is no smaller than 2 / resamples: enough to fall below alpha / 3.
+    resamples = max(LEAST_RESAMPLES, math.ceil(12 / limits.alpha))
+    found = calibration_drift(judged, risk, limits, resamples, SEED)
     people = {"n": len(known), "n_participants": judged.n_persons, "n_events": int(judged.y.sum())}
     return {**people, **found}
 

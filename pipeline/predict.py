@@ -33,10 +33,15 @@ from pipeline.scoring import (
     score_batch,
     to_arrow,
 )
+from pipeline.spark_engine import LOCAL, score_on_spark
 from pipeline.table_writer import check_writable
 from pipeline.watch import drift_summary
 
 __all__ = ["PredictOptions", "ScoreOptions", "Scored", "predict", "run", "score_batch"]
+
+
+SPARK = "spark"
+ENGINES = ("local", SPARK)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,9 @@ class PredictOptions:
         How many of the largest contributions to name, instead of giving all.
     pseudonymise : Path, optional
         File of the secret by which participants' ids are replaced, in predictions and rejects.
+    engine : {'local', 'spark'}
+    spark_master : str, optional
+        See :mod:`pipeline.spark_engine`.
     """
 
     rejects: Path | None = None
@@ -71,6 +79,24 @@ class PredictOptions:
     input_format: str = "csv"
     top: int = 0
     pseudonymise: Path | None = None
+    engine: str = "local"
+    spark_master: str = LOCAL
+
+    def check_engine(self) -> None:
+        """Refuse an unknown engine, and what Spark takes care of itself.
+
+        Raises
+        ------
+        ConfigError
+        """
+        if self.engine not in ENGINES:
+            raise ConfigError(f"--engine: expected local or spark, found '{self.engine}'.")
+        if self.engine == SPARK and (self.resume or self.workers > 1):
+            option = "--resume" if self.resume else "--workers"
+            raise ConfigError(
+                f"{option}: expected it with --engine local only. Spark has its own workers and "
+                "tries lost tasks again."
+            )
 
     def score_options(self) -> ScoreOptions:
         """Return what concerns a single row."""
@@ -140,15 +166,19 @@ def run(
     BundleError
     """
     begin = time.perf_counter()
+    options.check_engine()
     outputs = {"predictions": output, "rejects": options.rejects or _beside(output)}
     _check_outputs(outputs, str(source))
     loaded = _Model(find_bundles(model), options.score_options(), contract_hash())
     parts = Parts.beside(output)
-    make_score = _score_maker(model, loaded, options.workers)
+    make_score = _score_maker(model, loaded, options)
 
     def score(parts: Parts) -> Summary:
         work = _prepare(params, str(source), parts, options, loaded)
-        summary = score_all(work, make_score, parts, progress)
+        if options.engine == SPARK:
+            summary = score_on_spark(work, make_score, parts, options.spark_master)
+        else:
+            summary = score_all(work, make_score, parts, progress)
         if summary.rows_in == 0:
             raise TableError(f"{source}: expected at least one row, found none.")
         put_together(parts, outputs, loaded.metadata())
@@ -223,10 +253,10 @@ def _fingerprint(path: Path) -> dict[str, Any]:
     return {"name": str(path), "bytes": found.st_size, "modified_ns": found.st_mtime_ns}
 
 
-def _score_maker(model: Path, loaded: _Model, workers: int) -> Callable[[], Score]:
+def _score_maker(model: Path, loaded: _Model, options: PredictOptions) -> Callable[[], Score]:
     """One process scores with what it has loaded; several load the model each."""
-    if workers > 1:
-        return partial(_load_score, model, loaded.options)
+    if options.workers > 1 or options.engine == SPARK:
+        return partial(_load_score, model.resolve(), loaded.options)
     return partial(_chunk_scorer, loaded.bundles, loaded.options)
 
 

@@ -78,7 +78,7 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
     for candidate in ladder:
         bundle = _fit_bundle(candidate, X, data, usable, (target, record | {"soft_labels": soft}))
         bundle = with_threshold(bundle, judged, risks[candidate.name])
-        bundle = with_profile(bundle, X, data.person, (risks[candidate.name], final))
+        bundle = with_profile(bundle, X, data.person, final)
         write_bundle(bundle, output / "train" / "candidates" / candidate.name)
         if candidate.name == selection.selected:
             write_bundle(bundle, output / "bundle")
@@ -254,21 +254,19 @@ def with_profile(
     bundle: Bundle,
     X: pd.DataFrame,
     person: npt.NDArray[np.int64],
-    learnt: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+    labels: npt.NDArray[np.float64],
 ) -> Bundle:
-    """Store how features and out-of-fold risks are distributed among the rows learnt from.
+    """Store how features and this model's risks are distributed among the rows learnt from.
 
     Parameters
     ----------
     bundle : Bundle
     X : DataFrame of shape (n_rows, n_features)
     person : ndarray of shape (n_rows,)
-    learnt : (risks of shape (n_repeats, n_rows), labels of shape (n_rows,); NaN = none)
+    labels : ndarray of shape (n_rows,), NaN = not learnt from
     """
-    risks, labels = learnt
-    known = np.isfinite(labels)
-    # One repeat: the mean of several models would be less spread than the one that is used.
-    profile = make_profile(X[known], person[known], risks[0][known])
+    learnt = X[np.isfinite(labels)]
+    profile = make_profile(learnt, person[np.isfinite(labels)], bundle.predict(learnt))
     return replace(bundle, profile=profile)
 
 
