@@ -6,6 +6,7 @@
       manifest.json   SHA-256 of every other file
       bundle.json     target, contract, feature specs, training ranges, versions, record
       scorer.json     what the model has learnt
+      profile.json    how features and risks were distributed in training, for drift
       booster.ubj     boosted trees only
       tables_*.npy    their tabulated contributions; absent where trees are deeper than four, and
                       in bundles made before there were tables: XGBoost explains then
@@ -25,6 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.errors import BundleError
+from models.profile import Profile
 from models.scorers import SCORERS, BoostedScorer, Contributions, Scorer
 from models.tabulated import check_tables
 from models.tree_tables import TABLE_FILES, TreeTables
@@ -32,7 +34,14 @@ from models.ubj import check_booster
 
 FORMAT = 1
 # Every name a bundle's file can have.
-BUNDLE_FILES = ("manifest.json", "bundle.json", "scorer.json", "booster.ubj", *TABLE_FILES)
+BUNDLE_FILES = (
+    "manifest.json",
+    "bundle.json",
+    "scorer.json",
+    "profile.json",
+    "booster.ubj",
+    *TABLE_FILES,
+)
 PLAIN_NAME = re.compile(r"\w[\w-]*(\.\w+)*")  # no separator, drive or parent of any system
 WORD = re.compile(r"\w{1,40}", re.ASCII)  # becomes part of columns' names and messages
 Vector = npt.NDArray[np.float64]
@@ -60,6 +69,8 @@ class Bundle:
         predictions.
     record : dict
         Study, endpoint, data and split hashes, versions, git commit: where the model is from.
+    profile : Profile or None
+        What later batches are compared with; None in a bundle that was made without.
     """
 
     target: str
@@ -69,6 +80,7 @@ class Bundle:
     contract: dict[str, str]
     training: dict[str, Any]
     record: dict[str, Any]
+    profile: Profile | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -169,6 +181,8 @@ def to_files(bundle: Bundle) -> dict[str, bytes]:
             "record": bundle.record,
         }
     )
+    if bundle.profile is not None:
+        files["profile.json"] = _json(bundle.profile.to_dict())
     files["manifest.json"] = _json({n: hashlib.sha256(c).hexdigest() for n, c in files.items()})
     return files
 
@@ -203,6 +217,7 @@ def from_files(files: Files, where: str) -> Bundle:
             content["contract"],
             content["training"],
             content["record"],
+            _profile(files),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, BundleError):
@@ -262,6 +277,12 @@ def _scorer(files: Files) -> Scorer:
 
 def _tables(files: Files) -> TreeTables | None:
     return TreeTables.from_files(files) if any(n in files for n in TABLE_FILES) else None
+
+
+def _profile(files: Files) -> Profile | None:
+    if "profile.json" not in files:
+        return None
+    return Profile.from_dict(json.loads(files["profile.json"]))
 
 
 def _json(content: Any) -> bytes:
