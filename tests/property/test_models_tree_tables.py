@@ -102,6 +102,14 @@ def test_a_scorer_of_any_depth_explains_as_xgboost_does(
     np.testing.assert_allclose(total, margin, atol=FLOAT32 * max(1.0, np.abs(margin).max()))
 
 
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_model_of_one_class_is_left_to_xgboost(label):
+    X = np.arange(40.0)[:, None]
+
+    with pytest.raises(NotTabulated, match="base score is certain"):
+        build_tables(trained(X, np.full(40, label), 2, max_depth=1))
+
+
 def test_a_model_of_several_outputs_is_left_to_xgboost():
     # Its base scores are a list, one an output.
     rng = np.random.default_rng(6)
