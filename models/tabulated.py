@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -32,7 +33,24 @@ def tabulate(booster: xgboost.Booster, n_columns: int) -> TreeTables | None:
         tables = build_tables(booster)
     except NotTabulated:
         return None
+    tables = _aligned(tables, booster, n_columns)
     check_tables(tables, booster, n_columns)
+    return tables
+
+
+def _aligned(tables: TreeTables, booster: xgboost.Booster, n_columns: int) -> TreeTables:
+    """Move the start by a last bit where the C library's logarithm, which XGBoost uses, differs."""
+    X = sample_rows(tables, n_columns)
+    margin = booster.inplace_predict(X, predict_type="margin")
+    start = tables.start
+    for tried in (
+        start,
+        np.nextafter(start, np.float32(np.inf)),
+        np.nextafter(start, np.float32(-np.inf)),
+    ):
+        moved = replace(tables, start=tried.astype(np.float32))
+        if np.array_equal(score_plainly(moved, X)[0], margin):
+            return moved
     return tables
 
 

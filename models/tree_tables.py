@@ -31,6 +31,8 @@ Array = npt.NDArray[Any]
 Vector = npt.NDArray[np.float64]
 MAX_SPLITS = 8  # a code is one byte
 LEAF = -1
+# XGBoost moves base scores that are nearer to 0 or 1 away from them.
+CERTAIN = 1e-5
 
 
 class NotTabulated(ValueError):
@@ -219,6 +221,8 @@ def _check_kind(learner: Mapping[str, Any]) -> None:
 def _start(base_score: str) -> np.float32:
     """Log-odds of the base score, in the precision and by the formula of XGBoost."""
     risk = np.float32(float(base_score.strip("[]")))
+    if not CERTAIN < risk < 1 - CERTAIN:
+        raise NotTabulated("a model whose base score is certain")
     odds_against = np.float32(1.0) / risk - np.float32(1.0)
     # The C library's float32 logarithm is that of float64, rounded; numpy's own is not.
     return np.float32(-np.log(np.float64(odds_against)))
