@@ -31,7 +31,7 @@ from pipeline.explanation_figures import dependence_figure, importance_figure, i
 from pipeline.io import read_table, write_json, write_table
 from pipeline.protocols import Subject, subject_of
 from pipeline.resume import show_progress
-from pipeline.target_folder import why_no_model
+from pipeline.target_folder import ONE_PERSON, why_no_model
 
 FAMILIES = {s.name: s.family for s in SPECS}
 UNITS = {s.name: s.unit for s in SPECS}
@@ -217,5 +217,5 @@ def _figures(found: _Explained, importance: pd.DataFrame, output: Path, max_disp
     order = np.argsort(found.log_odds, kind="stable")
     for number, (person, share) in enumerate(SHOWN.items(), start=1):
         row = int(order[round(share * (len(order) - 1))])
-        path = output / f"person_{number}_{name}.png"
+        path = output / f"{ONE_PERSON}{number}_{name}.png"
         waterfall_figure(contributions, found.rows.iloc[row], (row, person), UNITS, path)

@@ -9,6 +9,8 @@ from pipeline.io import read_json
 SELECTION = "selection.json"
 # The key of selection.json and metrics.json that says why there is no model.
 NOT_ENOUGH_DATA = "not_enough_data"
+# Begins the names of figures that show one person's values.
+ONE_PERSON = "person_"
 
 
 def why_no_model(target_folder: Path) -> str | None:

@@ -22,6 +22,7 @@ from features.columns import CASES, Column
 from pipeline import mlflow_model
 from pipeline.artefacts import stack_versions
 from pipeline.io import names_persons
+from pipeline.target_folder import ONE_PERSON
 
 # Every version carries the first alias; the second goes only to one that passed the gate.
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -183,9 +184,9 @@ def _log(record: RunRecord) -> None:
 
 
 def _log_folder(folder: Path) -> None:
-    """Log a folder's files but for tables of persons: those stay where their study is."""
+    """Log a folder's files but for tables of persons and figures of one: they stay with the study."""
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if not names_persons(path):
+        if not (names_persons(path) or path.name.startswith(ONE_PERSON)):
             mlflow.log_artifact(str(path), path.parent.relative_to(folder.parent).as_posix())
 
 
