@@ -184,7 +184,7 @@ def _log(record: RunRecord) -> None:
 
 
 def _log_folder(folder: Path) -> None:
-    """Log a folder's files but for tables of persons and figures of one: they stay with the study."""
+    """Log a folder's files but for tables of persons and figures of one person."""
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         if not (names_persons(path) or path.name.startswith(ONE_PERSON)):
             mlflow.log_artifact(str(path), path.parent.relative_to(folder.parent).as_posix())

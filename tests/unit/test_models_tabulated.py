@@ -73,7 +73,7 @@ def resealed(files):
 def test_a_bundle_of_shallow_trees_holds_its_tables_and_every_name_is_declared():
     files = to_files(bundle_of(scorer_of()))
 
-    assert set(TABLE_FILES) <= set(files) == set(BUNDLE_FILES)
+    assert set(TABLE_FILES) <= set(files) <= set(BUNDLE_FILES)
     assert set(TABLE_FILES) <= set(json.loads(files["manifest.json"]))
 
 
