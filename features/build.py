@@ -67,8 +67,12 @@ def build_features(cases: pd.DataFrame, only: Collection[str] | None = None) -> 
     names = [s.name for s in SPECS if only is None or s.name in only]
     table = np.empty((len(names), len(cases)))
     places = {name: place for place, name in enumerate(names)}
+    delivered = set(cases.columns)
     for builder in BUILDERS.values():
-        if not any(s.name in places for s in builder.specs):
+        wanted = [s for s in builder.specs if s.name in places]
+        if delivered.isdisjoint(c for s in wanted for c in s.sources):
+            # Nothing comes of nothing: every feature is missing where all its columns are.
+            table[[places[s.name] for s in wanted]] = np.nan
             continue
         built = builder.build(cases)
         declared = [s.name for s in builder.specs]
@@ -80,7 +84,8 @@ def build_features(cases: pd.DataFrame, only: Collection[str] | None = None) -> 
         for name in declared:
             if name in places:
                 table[places[name]] = built[name]
-    return pd.DataFrame(table.T, index=cases.index, columns=names, copy=False)
+    index = names if only is None else pd.Index(names, dtype="object")
+    return pd.DataFrame(table.T, index=cases.index, columns=index, copy=False)
 
 
 def contract_parts() -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ _DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 _LONGEST_MISSING_WORD = max(len(w) for w in MISSING_WORDS)
 
 
-def check_cases(table: pd.DataFrame, *, unique: bool = True) -> Checked:
+def check_cases(table: pd.DataFrame, *, unique: bool = True, categorical: bool = False) -> Checked:
     """Type the columns of ``cases`` and list everything that breaks the contract.
 
     Parameters
@@ -55,6 +56,9 @@ def check_cases(table: pd.DataFrame, *, unique: bool = True) -> Checked:
     unique : bool, default=True
         Whether two rows may share their keys. Prediction sets it to False: a prediction
         depends on its own row alone.
+    categorical : bool, default=False
+        Whether categories come as pandas' own, coded by the levels declared: a million rows
+        build features a third faster from codes than from words.
 
     Returns
     -------
@@ -70,7 +74,11 @@ def check_cases(table: pd.DataFrame, *, unique: bool = True) -> Checked:
     >>> print(check_cases(bad).violations[0].message("cases.csv"))
     cases.csv, column 'pcs_1': expected whole numbers in 0 to 4, found 1 outside (row 0).
     """
-    checked, violations = _check_columns(table.reset_index(drop=True), CASES)
+    table = table.reset_index(drop=True)
+    if categorical:
+        # Looked up two hundred times a row: in an Arrow-backed index each takes twice as long.
+        table.columns = pd.Index(list(table.columns), dtype="object")
+    checked, violations = _check_columns(table, CASES, categorical)
     violations += _known_too_late(checked)
     violations += _intensity_violations(checked, violations)
     violations += disagreeing_totals(checked)
@@ -124,21 +132,26 @@ def check_measurements(table: pd.DataFrame) -> Checked:
 
 
 def _check_columns(
-    table: pd.DataFrame, columns: Sequence[Column]
+    table: pd.DataFrame, columns: Sequence[Column], categorical: bool = False
 ) -> tuple[pd.DataFrame, list[Violation]]:
     violations = _repeated_columns(table, columns)
     if violations or not table.columns.is_unique:
         table = table.loc[:, ~table.columns.duplicated()]
     # Taken out and put together all at once: one by one would fragment a wide table.
-    found: dict[Any, pd.Series | Numbers] = dict(table.items())
+    given = dict(table.items())
+    found: dict[Any, pd.Series | Numbers] = {**given}
     if len(table) == 0:
         violations.append(Violation("", "empty_table", (), "at least one row", "none"))
     for column in columns:
         if column.name in found:
-            found[column.name] = _check_column(table[column.name], column, violations)
+            coded = categorical and bool(column.levels)
+            check = _check_category if coded else _check_column
+            found[column.name] = check(given[column.name], column, violations)
         elif column.required:
             violations.append(_missing_column(column, table))
-    return pd.DataFrame(found, index=table.index), violations
+    checked = pd.DataFrame(found, index=table.index, copy=False)
+    checked.columns = table.columns
+    return checked, violations
 
 
 def _repeated_columns(table: pd.DataFrame, columns: Sequence[Column]) -> list[Violation]:
@@ -297,23 +310,46 @@ def _check_text(series: pd.Series, column: Column, violations: list[Violation]) 
         if column.required and not column.nullable:
             _require_values(plain.isna().to_numpy(), column, violations)
         return plain
-    codes, texts = _distinct(series)
-    values = [np.nan if _says_missing(t, words) else t for t in texts] + [np.nan]
+    codes, values, strange = _judge_texts(series, column, violations)
     found = np.array(values, dtype="object")
-    if column.levels:
-        accepted = {np.nan, *column.levels}
-        strange = np.array([v not in accepted for v in values])
-        if strange.any():
-            violations.append(
-                _rows_violation(
-                    column, "unknown_level", strange[codes], column.expected(), "with another word"
-                )
+    found[strange] = np.nan
+    return pd.Series(found[codes], index=series.index, name=column.name, dtype="object")
+
+
+def _check_category(series: pd.Series, column: Column, violations: list[Violation]) -> pd.Series:
+    codes, values, _ = _judge_texts(series, column, violations)
+    place = {level: i for i, level in enumerate(column.levels)}
+    levels = np.array([place.get(v, -1) for v in values])[codes]
+    coded = pd.Categorical.from_codes(levels, dtype=_categories(column.levels), validate=False)
+    return pd.Series(coded, index=series.index, name=column.name)
+
+
+@cache
+def _categories(levels: tuple[str, ...]) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(list(levels))
+
+
+def _judge_texts(
+    series: pd.Series, column: Column, violations: list[Violation]
+) -> tuple[Rows, list[Any], Mask]:
+    """Code of each row, the value of each code, and which of these are no level.
+
+    The last place, that of code -1, is of rows without a value.
+    """
+    codes, texts = _distinct(series)
+    words = _missing_words(column)
+    values = [np.nan if _says_missing(t, words) else t for t in texts] + [np.nan]
+    accepted = {np.nan, *(column.levels or values)}
+    strange = np.array([v not in accepted for v in values])
+    if strange.any():
+        violations.append(
+            _rows_violation(
+                column, "unknown_level", strange[codes], column.expected(), "with another word"
             )
+        )
     if column.required and not column.nullable:
         _require_values(np.array([v is np.nan for v in values])[codes], column, violations)
-    if column.levels:
-        found[strange] = np.nan
-    return pd.Series(found[codes], index=series.index, name=column.name, dtype="object")
+    return codes, values, strange
 
 
 def _plain_texts(series: pd.Series, words: frozenset[str]) -> pd.Series | None:

@@ -74,8 +74,11 @@ def level_codes(cases: pd.DataFrame, column: str) -> npt.NDArray[np.intp]:
     """Place of each row's value among the levels of a category; -1 where it is missing."""
     if column not in cases.columns:
         return np.full(len(cases), -1)
-    codes, words = pd.factorize(cases[column], use_na_sentinel=True)
-    place = {level: i for i, level in enumerate(CASES_BY_NAME[column].levels)}
+    values, levels = cases[column], CASES_BY_NAME[column].levels
+    if isinstance(values.dtype, pd.CategoricalDtype) and tuple(values.cat.categories) == levels:
+        return np.asarray(values.cat.codes, dtype=np.intp)
+    codes, words = pd.factorize(values, use_na_sentinel=True)
+    place = {level: i for i, level in enumerate(levels)}
     return np.array([*(place.get(word, -1) for word in words), -1])[codes]
 
 

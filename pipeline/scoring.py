@@ -134,7 +134,7 @@ def predict(
 
 
 def _check(cases: pd.DataFrame) -> tuple[pd.DataFrame, list[Violation]]:
-    checked = check_cases(cases, unique=False)
+    checked = check_cases(cases, unique=False, categorical=True)
     fatal = [v for v in checked.table_violations() if v.code in FATAL]
     if fatal:
         raise TableError(describe(fatal, Path("input")))
