@@ -70,8 +70,8 @@ def build_features(cases: pd.DataFrame, only: Collection[str] | None = None) -> 
     delivered = set(cases.columns)
     for builder in BUILDERS.values():
         wanted = [s for s in builder.specs if s.name in places]
-        if delivered.isdisjoint(c for s in wanted for c in s.sources):
-            # Nothing comes of nothing: every feature is missing where all its columns are.
+        if only is not None and delivered.isdisjoint(c for s in wanted for c in s.sources):
+            # Nothing comes of nothing: a feature is missing where all its columns are absent.
             table[[places[s.name] for s in wanted]] = np.nan
             continue
         built = builder.build(cases)

@@ -118,6 +118,25 @@ def test_a_builder_that_returns_other_columns_than_it_declares_is_refused(monkey
         build_features(minimum())
 
 
+@pytest.mark.parametrize("table", [minimum(), filled()], ids=["few columns", "all columns"])
+def test_features_asked_for_alone_are_those_of_the_whole_table(table):
+    checked = check_cases(table).table
+    coded = check_cases(table, categorical=True).table
+    whole = build_features(checked)
+    for asked in ([s.name for s in SPECS], [s.name for s in SPECS][::3], ["age_years"]):
+        for given in (checked, coded):
+            found = build_features(given, set(asked))
+
+            pd.testing.assert_frame_equal(found, whole[asked], check_column_type=False)
+
+
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_a_feature_is_missing_where_all_its_columns_are_absent(name):
+    built = BUILDERS[name].build(pd.DataFrame(index=range(3)))
+
+    assert all(np.isnan(values).all() for values in built.values())
+
+
 # ---- where features come from
 
 

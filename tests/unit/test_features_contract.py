@@ -741,3 +741,61 @@ def test_conditions_and_modalities_are_those_of_the_contract():
 
     assert levels["condition"] == CONDITIONS
     assert levels["modality"] == MODALITIES
+
+
+# ---- blanks, texts that no file can hold, and two ways of the same check
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0", "\u2003", "\u3000"])
+def test_a_blank_around_a_number_is_no_part_of_it(blank):
+    checked = check_cases(cases(age_years=pd.Series([f"{blank}40{blank}"], dtype="object")))
+
+    assert checked.violations == ()
+    assert checked.table["age_years"].tolist() == [40.0]
+
+
+@pytest.mark.parametrize("text", ["4\u00a00", "\u200b40", "\ufeff40", "٤٠"])
+def test_other_characters_in_a_number_make_it_a_text(text):
+    checked = check_cases(cases(age_years=pd.Series([text], dtype="object")))
+
+    assert found(checked) == {("age_years", "not_a_number", (0,))}
+
+
+@pytest.mark.parametrize("column", ["age_years", "pcs_1", "sex", "participant_id"])
+def test_a_lone_surrogate_is_judged_as_any_other_text(column):
+    table = cases(n=2, age_years="40", pcs_1="1", sex="female").astype("object")
+    table.loc[1, column] = "\ud800"
+
+    checked = check_cases(table)
+
+    assert {v.rows for v in checked.violations} <= {(1,)}
+    assert bool(checked.violations) == (column != "participant_id")
+
+
+def test_texts_of_arrow_are_read_as_those_of_python():
+    ids = [" p1 ", "NA", "", "\tunknown", "p\u00a01", "\u00a0p2", None, "P1"]
+    for rows in (ids, [i for i in ids if i is None or i.isascii()]):
+        table = cases(len(rows)).assign(participant_id=rows)
+        as_objects = table.astype({"participant_id": "object"})
+        assert isinstance(table["participant_id"].dtype, pd.StringDtype)
+
+        one, other = (check_cases(t, unique=False) for t in (table, as_objects))
+
+        assert one.violations == other.violations
+        pd.testing.assert_series_equal(
+            one.table["participant_id"].astype("object"),
+            other.table["participant_id"].astype("object"),
+        )
+
+
+def test_categories_as_codes_hold_the_same_words():
+    table = cases(4, sex=["female", " male ", "?", None], modality="aerobic")
+
+    words, codes = (check_cases(table, categorical=c) for c in (False, True))
+
+    assert codes.violations == words.violations
+    assert isinstance(codes.table["sex"].dtype, pd.CategoricalDtype)
+    for name in words.table:
+        pd.testing.assert_series_equal(
+            codes.table[name].astype(words.table[name].dtype), words.table[name]
+        )
