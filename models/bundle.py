@@ -7,6 +7,7 @@
       bundle.json     target, contract, feature specs, training ranges, versions, record
       scorer.json     what the model has learnt
       booster.ubj     boosted trees only
+      uncertainty.json  sets, intervals, domain; where it was calibrated
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import pandas as pd
 from models.errors import BundleError
 from models.scorers import SCORERS, BoostedScorer, Contributions, Scorer
 from models.ubj import check_booster
+from models.uncertainty import Uncertainty
 
 FORMAT = 1
 PLAIN_NAME = re.compile(r"\w[\w-]*(\.\w+)*")  # no separator, drive or parent of any system
@@ -54,6 +56,8 @@ class Bundle:
         predictions.
     record : dict
         Study, endpoint, data and split hashes, versions, git commit: where the model is from.
+    uncertainty : Uncertainty or None
+        How sure a prediction is, and when not to conclude anything from it.
     """
 
     target: str
@@ -63,6 +67,7 @@ class Bundle:
     contract: dict[str, str]
     training: dict[str, Any]
     record: dict[str, Any]
+    uncertainty: Uncertainty | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -154,6 +159,8 @@ def to_files(bundle: Bundle) -> dict[str, bytes]:
             "record": bundle.record,
         }
     )
+    if bundle.uncertainty is not None:
+        files["uncertainty.json"] = _json(bundle.uncertainty.to_dict())
     files["manifest.json"] = _json({n: hashlib.sha256(c).hexdigest() for n, c in files.items()})
     return files
 
@@ -188,6 +195,7 @@ def from_files(files: Files, where: str) -> Bundle:
             content["contract"],
             content["training"],
             content["record"],
+            _uncertainty(files),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, BundleError):
@@ -239,6 +247,12 @@ def _scorer(files: Files) -> Scorer:
     if isinstance(scorer, BoostedScorer):
         check_booster(scorer.ubj, len(scorer.columns))
     return scorer
+
+
+def _uncertainty(files: Files) -> Uncertainty | None:
+    if "uncertainty.json" not in files:
+        return None
+    return Uncertainty.from_dict(json.loads(files["uncertainty.json"]))
 
 
 def _json(content: Any) -> bytes:

@@ -22,7 +22,13 @@ from models.errors import BundleError
 from pipeline.errors import TableError
 from pipeline.io import atomic_path
 
-BUNDLE_FILES = ("manifest.json", "bundle.json", "scorer.json", "booster.ubj")
+BUNDLE_FILES = (
+    "manifest.json",
+    "bundle.json",
+    "scorer.json",
+    "booster.ubj",
+    "uncertainty.json",
+)
 # Versions that can change a prediction.
 STACK = ("eih", "numpy", "pandas", "scikit-learn", "scipy", "shap", "mlflow")
 PROBE_TOLERANCE = 1e-6
