@@ -4,6 +4,11 @@ Composes the sets (:mod:`models.conformal`), the interval of the probability
 (:mod:`models.venn_abers`) and the domain (:mod:`models.domain`). Calibrated on out-of-fold risks
 while the final model has learnt from everybody: that it is at least as good as the models of the
 folds is an assumption, checked by simulation (tests/property/test_models_uncertainty_truth.py).
+
+One difference is known and is undone. A fold without its events leaves more of them to learn from,
+so that the level of a fold's model goes against the labels of the fold: out-of-fold risks of a
+model that says nothing but the event rate would all seem strange. Their log-odds are moved from
+the event rate of the fold's training rows to that of all rows.
 """
 
 from __future__ import annotations
@@ -15,10 +20,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit
 
+from models.calibration import logit
 from models.conformal import ConformalSets, fit_sets
 from models.domain import Domain, Uses, fit_domain
 from models.errors import NotEnoughDataError
+from models.metrics import CLIP
 from models.splits import SplitPlan
 from models.venn_abers import VennAbers, fit_venn_abers
 
@@ -33,6 +41,10 @@ SMALL_CELL = "cell_too_small"
 TOO_WIDE = "interval_too_wide"
 MISSING_BLOCK = "missing_block"
 REASONS = (OUTSIDE, SMALL_CELL, TOO_WIDE, MISSING_BLOCK)
+# The text of every combination of reasons, by its binary code.
+REASON_TEXTS = tuple(
+    ";".join(r for i, r in enumerate(REASONS) if code >> i & 1) for code in range(1 << len(REASONS))
+)
 SET_NAMES = ("neither", "no", "yes", "no;yes")
 
 
@@ -46,14 +58,14 @@ class Rules:
         Probability with which a set holds the true class, for either class.
     width_limit : float, default=0.2
         Widest interval of the probability that is answered.
-    least_persons : int, default=10
+    least_persons : int, default=5
         Persons of a cell of condition and exercise; also persons without a block of features
         from whom its absence is known.
     """
 
     level: float = 0.9
     width_limit: float = 0.2
-    least_persons: int = 10
+    least_persons: int = 5
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,12 @@ class Answers:
     def abstained(self) -> Flags:
         """Return whether any reason holds, shape (n_rows,)."""
         return np.asarray(self.reasons.any(axis=0))
+
+    @property
+    def reason_texts(self) -> npt.NDArray[np.object_]:
+        """Return every row's reasons joined by ';', '' where there is none."""
+        code = sum(flags.astype(np.int64) << i for i, flags in enumerate(self.reasons))
+        return np.asarray(np.array(REASON_TEXTS, dtype=object)[code])
 
     @property
     def set_names(self) -> npt.NDArray[np.object_]:
@@ -147,20 +165,52 @@ class Calibration:
     ----------
     y, risk : ndarray of shape (n_repeats, n_rows)
         NaN where a row is not judged in a repeat.
+    level : ndarray of shape (n_repeats, n_rows), in (0, 1), or None
+        Event rate among the rows that the model of each risk has learnt from; None: risks are
+        taken as they are.
     person : ndarray of shape (n_rows,), int
     X : DataFrame of shape (n_rows, n_features)
     """
 
     y: Matrix
     risk: Matrix
+    level: Matrix | None
     person: Index
     X: pd.DataFrame
 
     def rows(self, among: Flags) -> tuple[Vector, Vector, Index]:
-        """Return outcome, risk and person of the judged ones ``among`` repeats and rows."""
-        known = np.isfinite(self.y) & np.isfinite(self.risk) & among
-        repeat, row = np.nonzero(known)
-        return self.y[repeat, row], self.risk[repeat, row], self.person[row]
+        """Return outcome, risk and person of the judged ones ``among`` repeats and rows.
+
+        Risks are moved to the event rate among these rows.
+        """
+        at = np.nonzero(np.isfinite(self.y) & np.isfinite(self.risk) & among)
+        y = self.y[at]
+        if len(y) == 0 or self.level is None:
+            return y, self.risk[at], self.person[at[1]]
+        shift = logit(_inside(np.array([y.mean()]))) - logit(_inside(self.level[at]))
+        return y, expit(logit(_inside(self.risk[at])) + shift), self.person[at[1]]
+
+
+def fold_levels(y: Matrix, plan: SplitPlan) -> Matrix:
+    """Event rate among the training rows of the fold that predicted each row.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_repeats, n_rows), 0/1, NaN = not judged
+    plan : SplitPlan
+
+    Returns
+    -------
+    ndarray of shape (n_repeats, n_rows)
+    """
+    found = np.full(y.shape, np.nan)
+    for fold in plan.folds:
+        found[fold.repeat, fold.test] = np.nanmean(y[fold.repeat, fold.train])
+    return found
+
+
+def _inside(values: Vector) -> Vector:
+    return np.clip(values, CLIP, 1 - CLIP)
 
 
 def fit_uncertainty(data: Calibration, uses: Uses, rules: Rules) -> Uncertainty:
@@ -171,8 +221,8 @@ def fit_uncertainty(data: Calibration, uses: Uses, rules: Rules) -> Uncertainty:
     NotEnoughDataError
         Without a judged row.
     """
-    everybody = np.arange(len(data.person))
-    return _fit(data, (np.ones(data.y.shape, dtype=bool), everybody), uses, rules)
+    learnt = np.flatnonzero(np.isfinite(data.y).any(axis=0))
+    return _fit(data, (np.ones(data.y.shape, dtype=bool), learnt), uses, rules)
 
 
 def _fit(data: Calibration, use: tuple[Flags, Index], uses: Uses, rules: Rules) -> Uncertainty:
@@ -201,7 +251,8 @@ def cross_answers(data: Calibration, plan: SplitPlan, uses: Uses, rules: Rules) 
         for fold in (f for f in plan.folds if f.repeat == repeat):
             among = np.zeros(data.y.shape, dtype=bool)
             among[repeat, fold.train] = True
-            fitted = _fit(data, (among, fold.train), uses, rules)
+            learnt = fold.train[np.isfinite(data.y[:, fold.train]).any(axis=0)]
+            fitted = _fit(data, (among, learnt), uses, rules)
             risk = np.nan_to_num(data.risk[repeat, fold.test], nan=0.5)
             parts.append((fold.test, fitted.answer(risk, data.X.iloc[fold.test])))
         found.append(_in_order(parts, plan.n_rows))

@@ -87,6 +87,12 @@ class TrainParams:
     xgboost_calibration: Literal["none", "platt", "beta"] = "platt"
     # Whether trees keep to the signs in seeds/evidence_signs.toml.
     xgboost_monotone: bool = True
+    # Share of persons of either class whose class the prediction set holds.
+    uncertainty_level: float = 0.9
+    # A prediction abstains beyond this width of the probability's interval, and in cells of
+    # condition and exercise with fewer persons than this.
+    uncertainty_width_limit: float = 0.2
+    uncertainty_least_persons: int = 5
 
     def __post_init__(self) -> None:
         """Refuse what no fit could use."""

@@ -120,6 +120,7 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
         "AUC of every candidate": folder / "evaluate" / "plots" / "ladder.png",
         "ROC": folder / "evaluate" / "plots" / "roc.png",
         "Calibration": folder / "evaluate" / "plots" / "calibration.png",
+        "Error among the most certain": folder / "evaluate" / "plots" / "coverage_risk.png",
         "Decision curve": folder / "evaluate" / "plots" / "net_benefit.png",
         f"Contributions to the log-odds, '{shown}'": folder / "explain" / f"beeswarm_{shown}.png",
     }
@@ -130,6 +131,7 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
         "ladder": _records(ladder),
         "families": explained.get(shown, {}).get("families", {}),
         "shown": shown,
+        "uncertainty": _uncertainty(folder / "evaluate" / "uncertainty.json"),
         "figures": _shown(figures),
         "protocols": [
             {"title": s.title, "sentences": s.sentences, "figures": _shown(s.figures)}
@@ -140,6 +142,11 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
 
 def _shown(figures: dict[str, Path]) -> dict[str, str]:
     return {title: _data_uri(path) for title, path in figures.items() if path.exists()}
+
+
+def _uncertainty(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(path) if path.exists() else {}
+    return found
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

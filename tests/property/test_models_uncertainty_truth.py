@@ -16,7 +16,14 @@ from models.domain import Uses
 from models.judged import Judged
 from models.selective import FEWER_ERRORS, Resamples, abstention_effect
 from models.splits import make_split_plan
-from models.uncertainty import Answers, Calibration, Rules, Uncertainty, fit_uncertainty
+from models.uncertainty import (
+    Answers,
+    Calibration,
+    Rules,
+    Uncertainty,
+    fit_uncertainty,
+    fold_levels,
+)
 from models.venn_abers import fit_venn_abers, merged
 
 Vector = npt.NDArray[np.float64]
@@ -53,7 +60,8 @@ def learn(seed: int) -> tuple[object, Uncertainty]:
     for fold in plan.folds:
         fitted = make_logistic(COLUMNS, 0.1).fit(X.iloc[fold.train], y[fold.train])
         risk[fold.test] = fitted.predict_proba(X.iloc[fold.test])[:, 1]
-    found = fit_uncertainty(Calibration(y[None], risk[None], person, X), USES, Rules())
+    data = Calibration(y[None], risk[None], fold_levels(y[None], plan), person, X)
+    found = fit_uncertainty(data, USES, Rules())
     return make_logistic(COLUMNS, 0.1).fit(X, y), found
 
 
