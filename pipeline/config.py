@@ -101,6 +101,19 @@ class TrainParams:
 
 
 @dataclass(frozen=True)
+class JointParams:
+    """The model of both risks at once, and what a flare weighs against a response.
+
+    ``c`` are the ridge penalties tried; ``harm_of_flare`` and ``benefit_of_response`` give the
+    rows of the decision table. Splits, endpoint and decision time are those of ``train``.
+    """
+
+    c: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1)
+    harm_of_flare: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    benefit_of_response: float = 1.0
+
+
+@dataclass(frozen=True)
 class EvaluateParams:
     """How predictions are judged.
 
@@ -194,6 +207,7 @@ class Params:
     label: LabelParams = field(default_factory=LabelParams)
     featurize: FeaturizeParams = field(default_factory=FeaturizeParams)
     train: TrainParams = field(default_factory=TrainParams)
+    joint: JointParams = field(default_factory=JointParams)
     evaluate: EvaluateParams = field(default_factory=EvaluateParams)
     biomarker: BiomarkerParams = field(default_factory=BiomarkerParams)
     explain: ExplainParams = field(default_factory=ExplainParams)
