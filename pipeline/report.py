@@ -45,6 +45,7 @@ def run(params: ReportParams, folder: Path, targets: tuple[str, ...], output: Pa
         "reliability": labels["reliability"],
         "targets": sections,
         "why_not_plain_optimism": WHY_632,
+        "joint": _optional(folder / "joint" / "metrics.json"),
         "cautions": cautions(labels["design"]),
         "checks": _checks(folder),
     }
@@ -131,7 +132,7 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
         "ladder": _records(ladder),
         "families": explained.get(shown, {}).get("families", {}),
         "shown": shown,
-        "uncertainty": _uncertainty(folder / "evaluate" / "uncertainty.json"),
+        "uncertainty": _optional(folder / "evaluate" / "uncertainty.json"),
         "figures": _shown(figures),
         "protocols": [
             {"title": s.title, "sentences": s.sentences, "figures": _shown(s.figures)}
@@ -144,7 +145,7 @@ def _shown(figures: dict[str, Path]) -> dict[str, str]:
     return {title: _data_uri(path) for title, path in figures.items() if path.exists()}
 
 
-def _uncertainty(path: Path) -> dict[str, Any]:
+def _optional(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = read_json(path) if path.exists() else {}
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from models.bundle import from_files, to_files
 from models.errors import BundleError
 from models.uncertainty import REASONS
-from pipeline import joint
+from pipeline import joint, report
 from pipeline.artefacts import find_bundles, read_bundle
 from pipeline.config import Params
 from pipeline.errors import ConfigError
@@ -188,3 +189,16 @@ def test_risks_above_one_are_moved_and_flagged() -> None:
     assert found["p_hyperalgesia"].tolist() == pytest.approx([0.4 - 0.15, 0.2])
     assert found["risks_adjusted"].tolist() == [1, 0]
     assert agreeing({"p_response": columns["p_response"]}).keys() == {"p_response"}
+
+
+def test_the_page_shows_coverage_and_the_decision_table(
+    trained: Path, both: Path, small: Params, tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(trained, folder)
+    shutil.copytree(both, folder / "joint")
+
+    page = report.run(small.report, folder, small.targets, tmp_path / "page").read_text()
+
+    assert "held by its set" in page
+    assert "harm of a flare" in page
