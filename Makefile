@@ -12,7 +12,7 @@ export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env demo study results test smoke check audit fix lock clean
+.PHONY: help env spark demo study results test smoke check audit fix lock clean
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -27,6 +27,18 @@ else
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+endif
+	@touch $@
+
+spark: $(VENV)/.spark  ## pyspark in the environment, for eih predict --engine spark (needs Java 17)
+
+$(VENV)/.spark: $(VENV)/.installed requirements-spark.lock
+ifneq ($(UV),)
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --require-hashes \
+	  -r requirements-spark.lock
+else
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --require-hashes \
+	  -r requirements-spark.lock
 endif
 	@touch $@
 

@@ -6,7 +6,10 @@
       manifest.json   SHA-256 of every other file
       bundle.json     target, contract, feature specs, training ranges, versions, record
       scorer.json     what the model has learnt
+      profile.json    how features and risks were distributed in training, for drift
       booster.ubj     boosted trees only
+      tables_*.npy    their tabulated contributions; absent where trees are deeper than four, and
+                      in bundles made before there were tables: XGBoost explains then
       uncertainty.json  sets, intervals, domain; where it was calibrated
 """
 
@@ -24,11 +27,24 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.errors import BundleError
+from models.profile import Profile
 from models.scorers import SCORERS, BoostedScorer, Contributions, Scorer
+from models.tabulated import check_tables
+from models.tree_tables import TABLE_FILES, TreeTables
 from models.ubj import check_booster
 from models.uncertainty import Uncertainty
 
 FORMAT = 1
+# Every name a bundle's file can have.
+BUNDLE_FILES = (
+    "manifest.json",
+    "bundle.json",
+    "scorer.json",
+    "profile.json",
+    "booster.ubj",
+    *TABLE_FILES,
+    "uncertainty.json",
+)
 PLAIN_NAME = re.compile(r"\w[\w-]*(\.\w+)*")  # no separator, drive or parent of any system
 WORD = re.compile(r"\w{1,40}", re.ASCII)  # becomes part of columns' names and messages
 Vector = npt.NDArray[np.float64]
@@ -56,6 +72,8 @@ class Bundle:
         predictions.
     record : dict
         Study, endpoint, data and split hashes, versions, git commit: where the model is from.
+    profile : Profile or None
+        What later batches are compared with; None in a bundle that was made without.
     uncertainty : Uncertainty or None
         How sure a prediction is, and when not to conclude anything from it.
     """
@@ -67,6 +85,7 @@ class Bundle:
     contract: dict[str, str]
     training: dict[str, Any]
     record: dict[str, Any]
+    profile: Profile | None = None
     uncertainty: Uncertainty | None = None
 
     @property
@@ -108,6 +127,13 @@ class Bundle:
         self._check_columns(features)
         return self.scorer.contributions(features)
 
+    def predict_and_explain(self, features: pd.DataFrame) -> tuple[Vector, Contributions]:
+        """Return what ``predict`` and ``explain`` return, in one pass over boosted trees."""
+        self._check_columns(features)
+        if isinstance(self.scorer, BoostedScorer):
+            return self.scorer.explained(features)
+        return self.scorer.probability(features), self.scorer.contributions(features)
+
     def _check_columns(self, features: pd.DataFrame) -> None:
         missing = [n for n in self.feature_names if n not in features.columns]
         if missing:
@@ -147,6 +173,8 @@ def to_files(bundle: Bundle) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     if isinstance(bundle.scorer, BoostedScorer):
         files["booster.ubj"] = scorer.pop("ubj")
+        tables = scorer.pop("tables")
+        files |= {} if tables is None else tables.to_files()
     files["scorer.json"] = _json({"kind": bundle.scorer.kind, **scorer})
     files["bundle.json"] = _json(
         {
@@ -159,6 +187,8 @@ def to_files(bundle: Bundle) -> dict[str, bytes]:
             "record": bundle.record,
         }
     )
+    if bundle.profile is not None:
+        files["profile.json"] = _json(bundle.profile.to_dict())
     if bundle.uncertainty is not None:
         files["uncertainty.json"] = _json(bundle.uncertainty.to_dict())
     files["manifest.json"] = _json({n: hashlib.sha256(c).hexdigest() for n, c in files.items()})
@@ -195,11 +225,12 @@ def from_files(files: Files, where: str) -> Bundle:
             content["contract"],
             content["training"],
             content["record"],
+            _profile(files),
             _uncertainty(files),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, BundleError):
-            raise
+            raise BundleError(str(error).replace("boosted trees", where, 1)) from None
         raise BundleError(f"{where}: not a readable bundle ({type(error).__name__}).") from None
 
 
@@ -243,10 +274,24 @@ def _scorer(files: Files) -> Scorer:
     kind: Callable[..., Scorer] = SCORERS[content.pop("kind")]
     if kind is BoostedScorer:
         content["ubj"] = files["booster.ubj"]
+        content["tables"] = _tables(files)
     scorer = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
     if isinstance(scorer, BoostedScorer):
         check_booster(scorer.ubj, len(scorer.columns))
+        if scorer.tables is not None:
+            scorer.tables.check(len(scorer.columns))
+            check_tables(scorer.tables, scorer.booster, len(scorer.columns))
     return scorer
+
+
+def _tables(files: Files) -> TreeTables | None:
+    return TreeTables.from_files(files) if any(n in files for n in TABLE_FILES) else None
+
+
+def _profile(files: Files) -> Profile | None:
+    if "profile.json" not in files:
+        return None
+    return Profile.from_dict(json.loads(files["profile.json"]))
 
 
 def _uncertainty(files: Files) -> Uncertainty | None:

@@ -64,3 +64,22 @@ def family_table(contributions: Contributions, families: Mapping[str, str]) -> p
     summed = frame.T.groupby(lambda name: families.get(name, name)).sum().T
     mean = summed.abs().mean().sort_values(ascending=False)
     return mean.rename_axis("family").rename("mean_abs_log_odds").reset_index()
+
+
+def interaction_table(pairs: Mapping[tuple[str, str], npt.NDArray[np.float64]]) -> pd.DataFrame:
+    """Mean absolute joint contribution of every pair, largest first.
+
+    Parameters
+    ----------
+    pairs : mapping of (feature, feature) to ndarray of shape (n_rows,), log-odds
+
+    Returns
+    -------
+    DataFrame with ``feature, with_feature, mean_abs_log_odds``; pairs that contribute nothing
+    are left out
+    """
+    rows = [(a, b, float(np.abs(values).mean())) for (a, b), values in pairs.items()]
+    table = pd.DataFrame(rows, columns=["feature", "with_feature", "mean_abs_log_odds"])
+    table = table[table["mean_abs_log_odds"] > 0]
+    by = ["mean_abs_log_odds", "feature", "with_feature"]
+    return table.sort_values(by, ascending=[False, True, True]).reset_index(drop=True)

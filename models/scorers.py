@@ -7,7 +7,7 @@ same probabilities as the pipeline.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -20,8 +20,11 @@ from sklearn.pipeline import Pipeline
 
 from models.calibration import logit
 from models.classifiers import look_up_rates, stratum_keys
-from models.recalibration import IDENTITY, Recalibrated, Recalibration, recalibrated_risk
+from models.recalibration import Recalibrated, Recalibration
 from models.standardised import Standardised, expand
+from models.tabulated import score, tabulate
+from models.tree_interactions import pair_contributions
+from models.tree_tables import TreeTables
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -200,19 +203,22 @@ class MarginScorer(_Terms):
 
 @dataclass(frozen=True)
 class BoostedScorer:
-    """Boosted trees, as XGBoost's own binary format (UBJ).
+    """Boosted trees, as XGBoost's own binary format (UBJ), and their tabulated contributions.
 
     ``recalibration``: intercept and slopes of the map its risks go through, see
-    :class:`models.recalibration.Recalibration`.
+    :class:`models.recalibration.Recalibration`. ``tables``: None for trees too deep to be
+    tabulated, whose contributions XGBoost computes.
     """
 
     kind: ClassVar[str] = "boosted"
     columns: tuple[str, ...]
     ubj: bytes
     recalibration: tuple[float, ...] = (0.0, 1.0, 1.0)
+    tables: TreeTables | None = field(default=None, compare=False, repr=False)
 
     @cached_property
-    def _booster(self) -> xgboost.Booster:
+    def booster(self) -> xgboost.Booster:
+        """Return the trees, ready to predict with one thread."""
         booster = xgboost.Booster({"nthread": 1})
         booster.load_model(bytearray(self.ubj))
         return booster
@@ -225,26 +231,59 @@ class BoostedScorer:
         return X[list(self.columns)].to_numpy(dtype=np.float64)
 
     def probability(self, X: pd.DataFrame) -> Vector:
-        """Return the risk of every row, shape (n_rows,), at XGBoost's float32 resolution."""
-        risk = np.asarray(self._booster.inplace_predict(self._matrix(X)), dtype=np.float64)
-        return risk if self._map == IDENTITY else recalibrated_risk(risk, self._map)
+        """Return the risk of every row, shape (n_rows,), at the resolution of float32 log-odds."""
+        return np.asarray(expit(self.log_odds(X)), dtype=np.float64)
 
     def log_odds(self, X: pd.DataFrame) -> Vector:
         """Return the log-odds of every row, shape (n_rows,)."""
-        margin = self._booster.inplace_predict(self._matrix(X), predict_type="margin")
-        return self._map.log_odds(np.asarray(margin, dtype=np.float64))
+        margin = self.booster.inplace_predict(self._matrix(X), predict_type="margin")
+        # No rows come back in two dimensions from XGBoost 3.4.
+        return self._map.log_odds(np.asarray(margin, dtype=np.float64).reshape(len(X)))
 
     def contributions(self, X: pd.DataFrame) -> Contributions:
-        """Exact path-dependent TreeSHAP, from XGBoost, on the scale of the recalibrated risk.
+        """Exact path-dependent TreeSHAP on the scale of the recalibrated risk.
 
         A map with one slope is a straight line on the log-odds scale: contributions are
         multiplied by it, and stay exact. Beta calibration is not, see :func:`stretch`.
         """
+        return self.explained(X)[1]
+
+    def explained(self, X: pd.DataFrame) -> tuple[Vector, Contributions]:
+        """Return risk and contributions of every row; with tables both come from one pass.
+
+        The risk is that of :meth:`probability` to the last bit: the tables add the same leaves
+        in the same order.
+        """
+        if self.tables is None:
+            return self.probability(X), self._recalibrated(self._by_xgboost(X))
+        margin, values = score(self.tables, self._matrix(X))
+        # Rows one after another: sums over a row then run in the same order for any number.
+        by_row = np.ascontiguousarray(values.T, dtype=np.float64)
+        raw = Contributions(self.columns, by_row, float(self.tables.baseline[0]))
+        risk = expit(self._map.log_odds(margin.astype(np.float64)))
+        return np.asarray(risk, dtype=np.float64), self._recalibrated(raw)
+
+    def pairs(self, X: pd.DataFrame) -> dict[tuple[str, str], Vector] | None:
+        """Return joint contributions of pairs, see :func:`pair_contributions`.
+
+        None where there are none to be had: trees that are not tabulated, and beta calibration,
+        which bends the scale that they add up on.
+        """
+        if self.tables is None or self._map.up != self._map.down:
+            return None
+        found = pair_contributions(self.booster, self.tables, self._matrix(X))
+        names = self.columns
+        return {(names[i], names[j]): self._map.up * v for (i, j), v in found.items()}
+
+    def _by_xgboost(self, X: pd.DataFrame) -> Contributions:
         if len(X) == 0:  # XGBoost answers an empty matrix with an array of one dimension
             return Contributions(self.columns, np.zeros((0, len(self.columns))), 0.0)
         data = xgboost.DMatrix(self._matrix(X), nthread=1)
-        parts = np.asarray(self._booster.predict(data, pred_contribs=True), dtype=np.float64)
-        raw = Contributions(self.columns, parts[:, :-1], float(parts[0, -1]))
+        parts = np.asarray(self.booster.predict(data, pred_contribs=True), dtype=np.float64)
+        by_row = np.ascontiguousarray(parts[:, :-1])
+        return Contributions(self.columns, by_row, float(parts[0, -1]))
+
+    def _recalibrated(self, raw: Contributions) -> Contributions:
         found = self._map
         if found.up != found.down:
             return stretch(raw, found.log_odds)
@@ -276,16 +315,25 @@ SCORERS: dict[str, type[Scorer]] = {
 }
 
 
-def make_scorer(fitted: Pipeline | Recalibrated) -> Scorer:
+def make_scorer(fitted: Pipeline | Recalibrated, *, tabulated: bool = True) -> Scorer:
     """Take out of a fitted candidate what it has learnt.
+
+    Parameters
+    ----------
+    fitted : fitted candidate
+    tabulated : bool, default=True
+        Whether to tabulate the contributions of shallow trees: worth it for a model that is
+        kept, not for one that explains a few hundred rows once.
 
     Raises
     ------
     TypeError
         For a pipeline that is no rung of the ladder.
+    BundleError
+        If tabulated contributions are not those of XGBoost.
     """
     if isinstance(fitted, Recalibrated):
-        scorer = make_scorer(fitted.fitted)
+        scorer = make_scorer(fitted.fitted, tabulated=tabulated)
         if isinstance(scorer, BoostedScorer):
             found = fitted.recalibration
             return replace(scorer, recalibration=(found.intercept, found.up, found.down))
@@ -303,7 +351,9 @@ def make_scorer(fitted: Pipeline | Recalibrated) -> Scorer:
         return MarginScorer(**terms, spread=float(model.spread_))
     if name == "XGBClassifier":
         columns = tuple(fitted.named_steps["select"].columns)
-        return BoostedScorer(columns, bytes(model.get_booster().save_raw("ubj")))
+        scorer = BoostedScorer(columns, bytes(model.get_booster().save_raw("ubj")))
+        tables = tabulate(scorer.booster, len(columns)) if tabulated else None
+        return replace(scorer, tables=tables)
     raise TypeError(f"no scorer for {name}")
 
 

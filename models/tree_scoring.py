@@ -37,7 +37,8 @@ def score_tables(
     contributions : ndarray of shape (n_columns, n_rows), float32, log-odds
         Column-major, as it is computed; ``tables.baseline`` plus its sum is the log-odds.
     """
-    columns = np.ascontiguousarray(X.T, dtype=np.float32)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, as in XGBoost
+        columns = np.ascontiguousarray(X.T, dtype=np.float32)
     n_rows = columns.shape[1]
     log_odds = np.full(n_rows, tables.start[0], dtype=np.float32)
     contributions = np.zeros_like(columns)

@@ -31,6 +31,8 @@ Array = npt.NDArray[Any]
 Vector = npt.NDArray[np.float64]
 MAX_SPLITS = 8  # a code is one byte
 LEAF = -1
+# XGBoost moves base scores that are nearer to 0 or 1 away from them.
+CERTAIN = 1e-5
 
 
 class NotTabulated(ValueError):
@@ -93,6 +95,54 @@ class TreeTables:
         read = {n: np.load(io.BytesIO(files[f"tables_{n}.npy"]), allow_pickle=False) for n in names}
         return cls(**read)
 
+    def check(self, n_columns: int) -> None:
+        """Refuse tables that a compiled loop, which checks nothing, would read beyond their end.
+
+        Parameters
+        ----------
+        n_columns : int
+            Columns of the rows that will be scored.
+
+        Raises
+        ------
+        ValueError
+            Naming the array.
+        """
+        n_parts = len(self.n_splits) if self.n_splits.ndim == 1 else -1
+        for name, (dtype, shape) in _layout(n_parts).items():
+            array = getattr(self, name)
+            if array.dtype != dtype or array.shape != (shape or array.shape[:1]):
+                raise ValueError(f"tables, {name}: expected {dtype.__name__} of another shape")
+        for name, high in (("n_splits", MAX_SPLITS), ("n_features", MAX_SPLITS)):
+            if ((getattr(self, name) < 0) | (getattr(self, name) > high)).any():
+                raise ValueError(f"tables, {name}: expected 0 to {high}")
+        for name in ("split_feature", "feature"):
+            if ((getattr(self, name) < 0) | (getattr(self, name) >= max(n_columns, 1))).any():
+                raise ValueError(f"tables, {name}: expected columns below {n_columns}")
+        ends = self.offset + (1 + self.n_features) * 2**self.n_splits
+        if ((self.offset < 0) | (ends > self.values.size)).any():
+            raise ValueError("tables, offset: expected places inside values")
+
+
+def _layout(n_parts: int) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Type and shape of every array; of ``values`` any length."""
+    wide = (n_parts, MAX_SPLITS)
+    return {
+        "n_splits": (np.int64, (n_parts,)),
+        "n_features": (np.int64, (n_parts,)),
+        "split_feature": (np.int32, wide),
+        "split_threshold": (np.float32, wide),
+        "split_missing_left": (np.bool_, wide),
+        "feature": (np.int32, wide),
+        "offset": (np.int64, (n_parts,)),
+        "values": (np.float32, ()),
+        "start": (np.float32, (1,)),
+        "baseline": (np.float64, (1,)),
+    }
+
+
+TABLE_FILES = tuple(f"tables_{f.name}.npy" for f in fields(TreeTables))
+
 
 def _npy(array: Array) -> bytes:
     buffer = io.BytesIO()
@@ -101,11 +151,15 @@ def _npy(array: Array) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Leaf:
+class Leaf:
     """A leaf and the way to it: (node, lies to its left, share of training weight that did)."""
 
     value: float
     path: tuple[tuple[int, bool, float], ...]
+
+
+# A tree, and those of its leaves that the part is about.
+Part = tuple[Mapping[str, Any], list[Leaf]]
 
 
 def build_tables(booster: xgboost.Booster) -> TreeTables:
@@ -129,10 +183,7 @@ def build_tables(booster: xgboost.Booster) -> TreeTables:
     >>> build_tables(xgboost.train(settings, xgboost.DMatrix(X, y), 3)).values.shape
     (12,)
     """
-    learner = json.loads(booster.save_raw("json"))["learner"]
-    _check_kind(learner)
-    trees = learner["gradient_booster"]["model"]["trees"]
-    parts = [part for tree in trees for part in _parts(tree)]
+    learner, parts = read_parts(booster)
     start = _start(learner["learner_model_param"]["base_score"])
     expected = sum(
         leaf.value * float(np.prod([share for *_, share in leaf.path]))
@@ -142,23 +193,42 @@ def build_tables(booster: xgboost.Booster) -> TreeTables:
     return _pack([_tabulate(tree, leaves) for tree, leaves in parts], start, expected)
 
 
+def read_parts(booster: xgboost.Booster) -> tuple[dict[str, Any], list[Part]]:
+    """Return XGBoost's own description of a model, and its trees cut into parts, in order.
+
+    Raises
+    ------
+    NotTabulated
+        As :func:`build_tables`.
+    """
+    learner = json.loads(booster.save_raw("json"))["learner"]
+    _check_kind(learner)
+    trees = learner["gradient_booster"]["model"]["trees"]
+    return learner, [part for tree in trees for part in _parts(tree)]
+
+
 def _check_kind(learner: Mapping[str, Any]) -> None:
     name, objective = learner["gradient_booster"]["name"], learner["objective"]["name"]
     if name != "gbtree" or objective != "binary:logistic":
         raise NotTabulated(f"a '{name}' model with objective '{objective}'")
     if int(learner["learner_model_param"]["num_target"]) > 1:
         raise NotTabulated("a model of several outputs")
+    # DART is a kind of model in XGBoost 3.2 and a weight per tree from 3.4 on.
+    if any(w != 1.0 for w in learner["gradient_booster"]["model"].get("weight_drop", [])):
+        raise NotTabulated("a model that weights its trees")
 
 
 def _start(base_score: str) -> np.float32:
     """Log-odds of the base score, in the precision and by the formula of XGBoost."""
     risk = np.float32(float(base_score.strip("[]")))
+    if not CERTAIN < risk < 1 - CERTAIN:
+        raise NotTabulated("a model whose base score is certain")
     odds_against = np.float32(1.0) / risk - np.float32(1.0)
     # The C library's float32 logarithm is that of float64, rounded; numpy's own is not.
     return np.float32(-np.log(np.float64(odds_against)))
 
 
-def _parts(tree: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], list[_Leaf]]]:
+def _parts(tree: Mapping[str, Any]) -> Iterator[Part]:
     """Cut a tree into parts whose leaves together need at most eight splits."""
     if any(tree["split_type"]):
         raise NotTabulated("a model with categorical splits")
@@ -175,10 +245,10 @@ def _parts(tree: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], list[_L
 
 def _leaves(
     tree: Mapping[str, Any], node: int, path: tuple[tuple[int, bool, float], ...]
-) -> Iterator[_Leaf]:
+) -> Iterator[Leaf]:
     left, right = tree["left_children"][node], tree["right_children"][node]
     if left == LEAF:
-        yield _Leaf(tree["split_conditions"][node], path)
+        yield Leaf(tree["split_conditions"][node], path)
         return
     weight = tree["sum_hessian"]
     for child, is_left in ((left, True), (right, False)):
@@ -186,25 +256,32 @@ def _leaves(
         yield from _leaves(tree, child, (*path, (node, is_left, share)))
 
 
-def _splits(leaves: Sequence[_Leaf]) -> list[int]:
+def _splits(leaves: Sequence[Leaf]) -> list[int]:
     return sorted({node for leaf in leaves for node, *_ in leaf.path})
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Table:
     features: list[int]
     splits: list[tuple[int, float, bool]]
     values: Vector
 
 
-def _tabulate(tree: Mapping[str, Any], leaves: Sequence[_Leaf]) -> _Part:
+def all_answers(leaves: Sequence[Leaf]) -> dict[int, Array]:
+    """Return the answer (0/1) to every split of a part, in order, under every code."""
     nodes = _splits(leaves)
+    bits = (np.arange(2 ** len(nodes)) >> np.arange(len(nodes))[:, None]) & 1
+    return dict(zip(nodes, bits, strict=True))
+
+
+def _tabulate(tree: Mapping[str, Any], leaves: Sequence[Leaf]) -> _Table:
+    answers = all_answers(leaves)
+    nodes = list(answers)
     asked = [tree["split_indices"][n] for n in nodes]
     features = sorted(set(asked))
-    answers = (np.arange(2 ** len(nodes)) >> np.arange(len(nodes))[:, None]) & 1
-    values = np.zeros((1 + len(features), answers.shape[1]))
+    values = np.zeros((1 + len(features), 2 ** len(nodes)))
     for leaf in leaves:
-        followed, share = _by_feature(leaf, dict(zip(nodes, answers, strict=True)), tree)
+        followed, share = by_feature(leaf, answers, tree)
         reached = np.prod(list(followed.values()), axis=0)
         values[0] += leaf.value * reached
         for feature in followed:
@@ -212,11 +289,11 @@ def _tabulate(tree: Mapping[str, Any], leaves: Sequence[_Leaf]) -> _Part:
             values[row] += leaf.value * _shapley(feature, followed, share)
     conditions, default = tree["split_conditions"], tree["default_left"]
     splits = [(f, conditions[n], bool(default[n])) for f, n in zip(asked, nodes, strict=True)]
-    return _Part(features, splits, values)
+    return _Table(features, splits, values)
 
 
-def _by_feature(
-    leaf: _Leaf, answers: Mapping[int, Array], tree: Mapping[str, Any]
+def by_feature(
+    leaf: Leaf, answers: Mapping[int, Array], tree: Mapping[str, Any]
 ) -> tuple[dict[int, Vector], dict[int, float]]:
     """Per feature of a path: whether a code follows it (0/1), and the share of rows that did.
 
@@ -248,7 +325,7 @@ def _shapley(feature: int, followed: Mapping[int, Vector], share: Mapping[int, f
     return total * (followed[feature] - share[feature])
 
 
-def _pack(parts: Sequence[_Part], start: np.float32, expected: float) -> TreeTables:
+def _pack(parts: Sequence[_Table], start: np.float32, expected: float) -> TreeTables:
     shape = (len(parts), MAX_SPLITS)
     split_feature, feature = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
     threshold, missing_left = np.zeros(shape, np.float32), np.zeros(shape, np.bool_)

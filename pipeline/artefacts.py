@@ -17,18 +17,11 @@ import pandas as pd
 from features.build import build_features, contract_parts
 from features.columns import CASES, KEYS
 from features.contract import check_cases
-from models.bundle import Bundle, from_files, to_files
+from models.bundle import BUNDLE_FILES, Bundle, from_files, to_files
 from models.errors import BundleError
 from pipeline.errors import TableError
 from pipeline.io import atomic_path
 
-BUNDLE_FILES = (
-    "manifest.json",
-    "bundle.json",
-    "scorer.json",
-    "booster.ubj",
-    "uncertainty.json",
-)
 # Versions that can change a prediction.
 STACK = ("eih", "numpy", "pandas", "scikit-learn", "scipy", "shap", "mlflow")
 PROBE_TOLERANCE = 1e-6

@@ -20,13 +20,12 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from pipeline.batch_input import Chunk, Task, iter_tasks
 from pipeline.batch_parts import Parts, part_name
 from pipeline.errors import WorkerLostError
 from pipeline.scoring import ScoredTables
 from pipeline.table_writer import TableWriter, sync
+from pipeline.watch import Watched
 
 Score = Callable[[Chunk], ScoredTables]
 # Makes the function that scores; called once in every process.
@@ -42,6 +41,7 @@ class Summary:
     predicted: int = 0
     rejected: int = 0
     by_reason: Counter[str] = field(default_factory=Counter)
+    watched: Watched = field(default_factory=Watched)
 
     def add(self, counts: dict[str, Any]) -> None:
         """Count a finished piece."""
@@ -49,6 +49,7 @@ class Summary:
         self.rejected += counts["rejected"]
         self.rows_in = self.predicted + self.rejected
         self.by_reason.update(counts["by_reason"])
+        self.watched.merge(Watched.from_dict(counts["watched"]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as JSON content."""
@@ -89,6 +90,11 @@ def score_all(work: Work, make_score: MakeScore, parts: Parts, progress: Progres
             progress(_score_task(task, work.chunk_rows, score, parts))
     else:
         _score_in_workers(work, tasks, make_score, parts, progress)
+    return summarise(parts)
+
+
+def summarise(parts: Parts) -> Summary:
+    """Add up what was counted of every piece."""
     summary = Summary()
     for counts in parts.counts():
         summary.add(counts)
@@ -102,23 +108,25 @@ def _score_task(task: Task, chunk_rows: int, score: Score, parts: Parts) -> int:
         name = part_name(task.number, number)
         rows += len(chunk.frame) + len(chunk.ragged)
         if not parts.is_done(name):
-            predictions, rejects = score(chunk)
-            parts.write(
-                name,
-                {"predictions": predictions, "rejects": rejects},
-                _counts(predictions, rejects),
-            )
+            write_piece(parts, name, score(chunk))
     return rows
 
 
-def _counts(predictions: pa.Table, rejects: pa.Table) -> dict[str, Any]:
+def write_piece(parts: Parts, name: str, scored: ScoredTables) -> None:
+    """Write a scored chunk as a finished piece."""
+    tables = {"predictions": scored.predictions, "rejects": scored.rejects}
+    parts.write(name, tables, _counts(scored))
+
+
+def _counts(scored: ScoredTables) -> dict[str, Any]:
     codes = Counter[str]()
-    for text in rejects["code"].to_pylist():
+    for text in scored.rejects["code"].to_pylist():
         codes.update(set(text.split("; ")))
     return {
-        "predicted": predictions.num_rows,
-        "rejected": rejects.num_rows,
+        "predicted": scored.predictions.num_rows,
+        "rejected": scored.rejects.num_rows,
         "by_reason": dict(sorted(codes.items())),
+        "watched": scored.watched,
     }
 
 

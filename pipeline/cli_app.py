@@ -16,7 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Predict who responds to exercise with less pain, and who is at risk of more.",
     epilog="Exit codes: 0 ok, 2 usage, 10 configuration, 11 bad table, 12 model mismatch, "
-    "13 not enough data.",
+    "13 not enough data, 14 drift.",
 )
 
 ParamsOption = Annotated[

@@ -215,16 +215,22 @@ def explain(
     target: Annotated[Path, typer.Argument(help="Output folder of a trained target.")],
     features: Annotated[Path, typer.Option(help="Feature table it was trained on.")],
     output: OutputFolder,
+    outcomes: Annotated[
+        Path | None,
+        typer.Option(help="Outcome table: how ranks and reasons move on resampled persons."),
+    ] = None,
     params: ParamsOption = None,
 ) -> None:
     """Stage: exact contributions on the log-odds scale.
 
     Example: eih explain outputs/demo/response --features outputs/demo/features.parquet
-    --output outputs/demo/response/explain
+    --outcomes outputs/demo/outcomes.parquet --output outputs/demo/response/explain
     """
-    from pipeline.explain import run
+    from pipeline.explain import Refitting, run
 
-    for name, found in run(load(params).explain, target, features, output).items():
+    chosen = load(params)
+    refitting = None if outcomes is None else Refitting(outcomes, chosen.train)
+    for name, found in run(chosen.explain, target, features, output, refitting).items():
         typer.echo(f"{name}: additive to {found['largest_additivity_gap']:.1e} log-odds")
 
 
@@ -247,6 +253,10 @@ def predict(
     pseudonymise: Annotated[
         Path | None, typer.Option(help="File of a secret: ids become keyed hashes.")
     ] = None,
+    engine: Annotated[str, typer.Option(help="local or spark (Parquet in).")] = "local",
+    spark_master: Annotated[
+        str, typer.Option(help="Spark's master URL, or: configured.")
+    ] = "local[*,4]",
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -258,7 +268,16 @@ def predict(
     from pipeline.progress import counting
 
     options = PredictOptions(
-        rejects, explain, strict, resume, workers, input_format, top, pseudonymise
+        rejects,
+        explain,
+        strict,
+        resume,
+        workers,
+        input_format,
+        top,
+        pseudonymise,
+        engine,
+        spark_master,
     )
     with counting("predict", "rows") as progress:
         summary = run(load(params).predict, model, input, output, options, progress)
@@ -270,6 +289,43 @@ def predict(
         )
         for code, count in summary["rejected_by_reason"].items():
             typer.echo(f"  {code}: {count}")
+
+
+@app.command()
+def monitor(
+    predictions: Annotated[Path, typer.Argument(help="What 'eih predict' wrote.")],
+    outcomes: Annotated[
+        Path | None, typer.Argument(help="Keys and 0/1 outcomes by target, as far as known.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="A bundle or study: the risks of training.")
+    ] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="JSON of 'eih predict --json': drift of the cases.")
+    ] = None,
+    max_psi: Annotated[float, typer.Option(help="Least PSI that is drift.")] = 0.25,
+    max_shift: Annotated[float, typer.Option(help="Calibration in the large, log-odds.")] = 0.4,
+    max_slope_error: Annotated[float, typer.Option(help="Distance of the slope from 1.")] = 0.3,
+    max_oe: Annotated[float, typer.Option(help="Observed / expected, or its inverse.")] = 1.25,
+    alpha: Annotated[float, typer.Option(help="False alarms of a run without drift.")] = 0.01,
+    json: JsonOption = None,
+) -> None:
+    """Has a model in use drifted? Ends with 14 where a limit is exceeded beyond chance.
+
+    Example: eih monitor predictions.csv outcomes.csv --model outputs/demo --json -
+    """
+    from models.calibration_drift import CalibrationLimits
+    from models.drift import Limits
+    from pipeline.monitor import MonitorLimits, Watching, require_no_drift, run, sentences
+
+    calibration = CalibrationLimits(max_shift, max_slope_error, max_oe, alpha)
+    limits = MonitorLimits(Limits(max_psi, alpha), calibration)
+    result = run(predictions, Watching(outcomes, model, summary), limits)
+    emit(result, json)
+    if json != "-":
+        for line in sentences(result):
+            typer.echo(line)
+    require_no_drift(result)
 
 
 @app.command()

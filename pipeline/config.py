@@ -170,10 +170,17 @@ class BiomarkerParams:
 
 @dataclass(frozen=True)
 class ExplainParams:
-    """Which candidates are explained, and how many features a figure shows."""
+    """Which candidates are explained, and how many features a figure shows.
+
+    ``refits``: resamples of the persons on which the whole procedure is repeated, for intervals
+    of ranks and recurring reasons; 0 = none. ``top_reasons``: how many of a row's largest
+    contributions count as its reasons.
+    """
 
     candidates: tuple[str, ...] = ("logistic", "xgboost")
     max_display: int = 15
+    refits: int = 20
+    top_reasons: int = 3
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
     |-- ConfigError       10   params.yaml, a study map or an option's value
     |-- WorkerLostError   10   a process of a batch run was killed from outside
     |-- TableError        11   a file that cannot be read, or a table that breaks the contract
+    |-- DriftError        14   a model in use has drifted; for schedulers, the result is written
     models.errors
     |-- LeakageError      11   a table that would let the outcome into the predictors
     |-- BundleError       12   a damaged bundle, or one of another contract
@@ -36,12 +37,17 @@ class TableError(EihError):
     """A table that cannot be read or that breaks the contract."""
 
 
+class DriftError(EihError):
+    """What comes in, or what came of it, differs from training by more than was allowed."""
+
+
 EXIT_CODES: dict[type[Exception], int] = {
     ConfigError: 10,
     TableError: 11,
     LeakageError: 11,
     BundleError: 12,
     NotEnoughDataError: 13,
+    DriftError: 14,
 }
 
 

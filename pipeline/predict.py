@@ -14,6 +14,7 @@ import pandas as pd
 
 from features.build import contract_hash
 from models.bundle import Bundle
+from models.drift import Limits
 from pipeline.artefacts import bundle_id, find_bundles
 from pipeline.batch import Progress, Score, Summary, Work, put_together, score_all
 from pipeline.batch_input import STDIN, Chunk, find_files, rows_per_chunk
@@ -32,9 +33,15 @@ from pipeline.scoring import (
     score_batch,
     to_arrow,
 )
+from pipeline.spark_engine import LOCAL, score_on_spark
 from pipeline.table_writer import check_writable
+from pipeline.watch import drift_summary
 
 __all__ = ["PredictOptions", "ScoreOptions", "Scored", "predict", "run", "score_batch"]
+
+
+SPARK = "spark"
+ENGINES = ("local", SPARK)
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,9 @@ class PredictOptions:
         How many of the largest contributions to name, instead of giving all.
     pseudonymise : Path, optional
         File of the secret by which participants' ids are replaced, in predictions and rejects.
+    engine : {'local', 'spark'}
+    spark_master : str, optional
+        See :mod:`pipeline.spark_engine`.
     """
 
     rejects: Path | None = None
@@ -69,6 +79,24 @@ class PredictOptions:
     input_format: str = "csv"
     top: int = 0
     pseudonymise: Path | None = None
+    engine: str = "local"
+    spark_master: str = LOCAL
+
+    def check_engine(self) -> None:
+        """Refuse an unknown engine, and what Spark takes care of itself.
+
+        Raises
+        ------
+        ConfigError
+        """
+        if self.engine not in ENGINES:
+            raise ConfigError(f"--engine: expected local or spark, found '{self.engine}'.")
+        if self.engine == SPARK and (self.resume or self.workers > 1):
+            option = "--resume" if self.resume else "--workers"
+            raise ConfigError(
+                f"{option}: expected it with --engine local only. Spark has its own workers and "
+                "tries lost tasks again."
+            )
 
     def score_options(self) -> ScoreOptions:
         """Return what concerns a single row."""
@@ -128,7 +156,7 @@ def run(
     Returns
     -------
     dict with ``rows_in, predicted, rejected, rejected_by_reason, targets, models, contract,
-    rejects, seconds, rows_per_s``
+    rejects, drift, seconds, rows_per_s``
 
     Raises
     ------
@@ -138,15 +166,19 @@ def run(
     BundleError
     """
     begin = time.perf_counter()
+    options.check_engine()
     outputs = {"predictions": output, "rejects": options.rejects or _beside(output)}
     _check_outputs(outputs, str(source))
     loaded = _Model(find_bundles(model), options.score_options(), contract_hash())
     parts = Parts.beside(output)
-    make_score = _score_maker(model, loaded, options.workers)
+    make_score = _score_maker(model, loaded, options)
 
     def score(parts: Parts) -> Summary:
         work = _prepare(params, str(source), parts, options, loaded)
-        summary = score_all(work, make_score, parts, progress)
+        if options.engine == SPARK:
+            summary = score_on_spark(work, make_score, parts, options.spark_master)
+        else:
+            summary = score_all(work, make_score, parts, progress)
         if summary.rows_in == 0:
             raise TableError(f"{source}: expected at least one row, found none.")
         put_together(parts, outputs, loaded.metadata())
@@ -166,6 +198,7 @@ def run(
         "models": loaded.ids(),
         "contract": loaded.contract,
         "rejects": str(outputs["rejects"]),
+        "drift": drift_summary(summary.watched, loaded.bundles, Limits()),
         "seconds": round(seconds, 3),
         "rows_per_s": round(summary.rows_in / seconds),
     }
@@ -220,10 +253,10 @@ def _fingerprint(path: Path) -> dict[str, Any]:
     return {"name": str(path), "bytes": found.st_size, "modified_ns": found.st_mtime_ns}
 
 
-def _score_maker(model: Path, loaded: _Model, workers: int) -> Callable[[], Score]:
+def _score_maker(model: Path, loaded: _Model, options: PredictOptions) -> Callable[[], Score]:
     """One process scores with what it has loaded; several load the model each."""
-    if workers > 1:
-        return partial(_load_score, model, loaded.options)
+    if options.workers > 1 or options.engine == SPARK:
+        return partial(_load_score, model.resolve(), loaded.options)
     return partial(_chunk_scorer, loaded.bundles, loaded.options)
 
 
@@ -238,9 +271,10 @@ def _chunk_scorer(bundles: Mapping[str, Bundle], options: ScoreOptions) -> Score
 
 
 def _score_chunk(score: ScoreBatch, chunk: Chunk) -> ScoredTables:
-    predictions, rejects = score(chunk.frame)
-    if chunk.ragged:
-        broken = ragged_rejects(chunk.ragged, chunk.n_columns)
-        both = pd.concat([rejects.to_pandas(), broken]) if rejects.num_rows else broken
-        rejects = to_arrow(both.sort_values("row"))
-    return predictions, rejects
+    scored = score(chunk.frame)
+    if not chunk.ragged:
+        return scored
+    rejects = ragged_rejects(chunk.ragged, chunk.n_columns)
+    if scored.rejects.num_rows:
+        rejects = pd.concat([scored.rejects.to_pandas(), rejects])
+    return scored._replace(rejects=to_arrow(rejects.sort_values("row")))

@@ -178,6 +178,13 @@ def open_subject(params: TrainParams, folder: Path, target: str) -> Subject:
         Output folder of a study after label and featurize.
     """
     tables = (folder / "features.parquet", folder / "outcomes.parquet")
+    return subject_of(params, tables, folder, target)
+
+
+def subject_of(
+    params: TrainParams, tables: tuple[Path, Path], folder: Path, target: str
+) -> Subject:
+    """As :func:`open_subject`, with the (features, outcomes) tables wherever they are."""
     data = _decided(load_dataset(*tables, params.endpoint, target, params.decision_time))
     columns = usable_columns(data.X)
     ladder = make_ladder(feature_roles(columns), ladder_settings(params, data, target))

@@ -123,7 +123,7 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
         "Calibration": folder / "evaluate" / "plots" / "calibration.png",
         "Error among the most certain": folder / "evaluate" / "plots" / "coverage_risk.png",
         "Decision curve": folder / "evaluate" / "plots" / "net_benefit.png",
-        f"Contributions to the log-odds, '{shown}'": folder / "explain" / f"beeswarm_{shown}.png",
+        **explanation_figures(folder / "explain", shown),
     }
     return {
         "name": target,
@@ -131,6 +131,8 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
         "metrics": metrics,
         "ladder": _records(ladder),
         "families": explained.get(shown, {}).get("families", {}),
+        "family_ranks": explained.get(shown, {}).get("family_ranks", []),
+        "reasons": (explained.get(shown, {}).get("reasons") or {}).get("sentence", ""),
         "shown": shown,
         "uncertainty": _optional(folder / "evaluate" / "uncertainty.json"),
         "figures": _shown(figures),
@@ -148,6 +150,20 @@ def _shown(figures: dict[str, Path]) -> dict[str, str]:
 def _optional(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = read_json(path) if path.exists() else {}
     return found
+
+
+def explanation_figures(folder: Path, candidate: str) -> dict[str, Path]:
+    """Titles and files of a candidate's explanation; persons have letters, never ids."""
+    titles = {
+        "Contributions to the log-odds": "beeswarm",
+        "Importance, with the range of ranks over refits": "importance",
+        "Contributions by value": "dependence",
+        "Largest interaction": "interaction",
+        "A person of low predicted risk": "person_1",
+        "A person of middling predicted risk": "person_2",
+        "A person of high predicted risk": "person_3",
+    }
+    return {f"{t}, '{candidate}'": folder / f"{n}_{candidate}.png" for t, n in titles.items()}
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,13 +23,22 @@ from pipeline.io import describe
 from pipeline.key_texts import pseudonym_of, texts, unsafe_keys
 from pipeline.rejects import NO_EXERCISE, REJECT_COLUMNS, list_rejects
 from pipeline.sure_columns import FLAG_PREFIXES, TEXT_PREFIXES, agreeing, sure_columns
+from pipeline.watch import watch
 
 ABSENT_BLOCKS = "absent_blocks"
 OUT_OF_RANGE = "out_of_range"
 FATAL = frozenset({"missing_column", "repeated_column"})
 TEXTS = frozenset({*REJECT_COLUMNS[1:], ABSENT_BLOCKS, OUT_OF_RANGE})
-# Tables of a scored piece: predictions and rejects.
-ScoredTables = tuple[pa.Table, pa.Table]
+
+
+class ScoredTables(NamedTuple):
+    """A scored piece: its tables, and what :mod:`pipeline.watch` counts of it."""
+
+    predictions: pa.Table
+    rejects: pa.Table
+    watched: dict[str, Any]
+
+
 ScoreBatch = Callable[[pd.DataFrame], ScoredTables]
 
 
@@ -54,10 +63,14 @@ class ScoreOptions:
 
 @dataclass(frozen=True)
 class Scored:
-    """Predictions and rejects of a chunk; together they hold every input row once."""
+    """Predictions and rejects of a chunk; together they hold every input row once.
+
+    ``features`` are those of the predicted rows, as far as the models need them.
+    """
 
     predictions: pd.DataFrame
     rejects: pd.DataFrame
+    features: pd.DataFrame
 
 
 PLAIN = ScoreOptions()
@@ -113,12 +126,13 @@ def predict(
         table, position = table[good].reset_index(drop=True), position[good]
     columns = {"row": position, **{k: table[k] for k in KEYS}}
     needed = {name for bundle in bundles.values() for name in bundle.feature_names}
-    columns |= _answers(build_features(table, needed), bundles, options)
+    features = build_features(table, needed)
+    columns |= _answers(features, bundles, options)
     predictions = pd.DataFrame(columns, copy=False)
     if options.pseudonym_key is not None:
         for found in (predictions, rejects):
             found["participant_id"] = _pseudonyms(found["participant_id"], options.pseudonym_key)
-    return Scored(predictions, rejects)
+    return Scored(predictions, rejects, features)
 
 
 def _check(cases: pd.DataFrame) -> tuple[pd.DataFrame, list[Violation]]:
@@ -145,17 +159,23 @@ def _answers(
         OUT_OF_RANGE: out_of_range(features, training_ranges(bundles.values())),
     }
     for target, bundle in bundles.items():
-        risk = bundle.predict(features) if len(features) else np.zeros(0)
+        explained = None
+        if options.top or options.explain:
+            risk, explained = bundle.predict_and_explain(features)
+        else:
+            risk = bundle.predict(features) if len(features) else np.zeros(0)
         columns[f"p_{target}"] = risk
         threshold = bundle.training.get("threshold")
         if threshold is not None:
             columns[f"class_{target}"] = (risk >= threshold["value"]).astype(np.int8)
         columns |= sure_columns(target, bundle, risk, features)
-        if options.top:
-            columns |= _reasons(target, bundle.explain(features), options.top)
-        elif options.explain:
-            columns |= _contributions(target, bundle.explain(features))
+        if explained is not None:
+            columns |= _explanation(target, explained, options.top)
     return agreeing(columns)
+
+
+def _explanation(target: str, explained: Contributions, top: int) -> dict[str, Any]:
+    return _reasons(target, explained, top) if top else _contributions(target, explained)
 
 
 def _contributions(target: str, explained: Contributions) -> dict[str, Any]:
@@ -197,13 +217,15 @@ def score_batch(bundles: Mapping[str, Bundle], options: ScoreOptions = PLAIN) ->
     Returns
     -------
     callable
-        Takes what :func:`predict` takes; gives predictions and rejects. Their columns' types
+        Takes what :func:`predict` takes; gives predictions, rejects and counts. Columns' types
         depend on the columns' names alone, so that no batch can decide otherwise.
     """
 
     def score(cases: pd.DataFrame) -> ScoredTables:
         scored = predict(cases, bundles, options=options)
-        return to_arrow(scored.predictions), to_arrow(scored.rejects)
+        counts = watch(bundles, scored.features, scored.predictions)
+        tables = (to_arrow(scored.predictions), to_arrow(scored.rejects))
+        return ScoredTables(*tables, counts.to_dict())
 
     return score
 

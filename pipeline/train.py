@@ -20,6 +20,7 @@ from models.classifiers import Candidate, LadderSettings, make_ladder
 from models.decision import largest_youden
 from models.errors import NotEnoughDataError
 from models.fold_labels import double, first_copies, judged_labels, learnable
+from models.profile import make_profile
 from models.scorers import make_scorer
 from models.selection import Selection, select_candidate
 from models.splits import SplitPlan, make_split_plan
@@ -86,6 +87,7 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
         for candidate in ladder:
             bundle = _fit_bundle(candidate, X, data, usable, (target, record))
             bundle = with_threshold(bundle, judged, risks[candidate.name])
+            bundle = with_profile(bundle, X, data.person, final)
             bundle = sureness.attach(bundle, risks[candidate.name])
             write_bundle(bundle, output / "train" / "candidates" / candidate.name)
             if candidate.name == selection.selected:
@@ -271,6 +273,26 @@ def with_threshold(
         return bundle
     chosen = {"value": largest_youden(judged[known], risk[known]), "rule": YOUDEN}
     return replace(bundle, training={**bundle.training, "threshold": chosen})
+
+
+def with_profile(
+    bundle: Bundle,
+    X: pd.DataFrame,
+    person: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.float64],
+) -> Bundle:
+    """Store how features and this model's risks are distributed among the rows learnt from.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    X : DataFrame of shape (n_rows, n_features)
+    person : ndarray of shape (n_rows,)
+    labels : ndarray of shape (n_rows,), NaN = not learnt from
+    """
+    learnt = X[np.isfinite(labels)]
+    profile = make_profile(learnt, person[np.isfinite(labels)], bundle.predict(learnt))
+    return replace(bundle, profile=profile)
 
 
 def _write(

@@ -28,6 +28,7 @@ SMALL = Params(
         xgboost_n_estimators=(20,),
     ),
     evaluate=replace(Params().evaluate, resamples=100),
+    explain=replace(Params().explain, refits=4),
 )
 
 
@@ -76,7 +77,8 @@ def trained(study: Path) -> Path:
             folder / "evaluate",
             study / "cases.parquet",
         )
-        explain.run(SMALL.explain, folder, tables[0], folder / "explain")
+        refitting = explain.Refitting(tables[1], replace(SMALL.train, jobs=1))
+        explain.run(SMALL.explain, folder, tables[0], folder / "explain", refitting)
     return study
 
 

@@ -22,6 +22,7 @@ from features.reference import load_reference
 from models.bundle import Bundle
 from pipeline.artefacts import find_bundles
 from pipeline.scoring import predict, score_batch
+from pipeline.watch import add_up
 
 EXAMPLES = int(os.environ.get("EIH_FUZZ_EXAMPLES", "200"))
 ITEMS = tuple(f"pcs_{i}" for i in range(1, 14))
@@ -244,9 +245,10 @@ def test_a_row_is_judged_and_scored_alike_whatever_its_neighbours(
     whole = score(table)
     parts = [score(t) for t in (table.iloc[:cut], table.iloc[cut:]) if len(t)]
 
-    for i, expected in enumerate(whole):
+    for i, expected in enumerate((whole.predictions, whole.rejects)):
         rows = [r for tables in parts for r in tables[i].to_pylist()]
         assert rows == expected.to_pylist()
+    assert add_up(p.watched for p in parts).to_dict() == add_up([whole.watched]).to_dict()
 
 
 def test_the_oracle_itself_sees_every_class_of_fault() -> None:

@@ -62,6 +62,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["train"] |= SMALL_TRAIN
     params["study"]["participants"] = 60
     params["evaluate"]["resamples"] = 50
+    params["explain"]["refits"] = 4
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "add", "--all")
@@ -96,7 +97,7 @@ def test_second_run_runs_nothing(checkout: Path) -> None:
     ("helper", "consumers"),
     [
         ("models/explain.py", {"explain"}),
-        ("features/outcome.py", {"biomarker", "label", "train", "check"}),
+        ("features/outcome.py", {"biomarker", "label", "train", "explain", "check"}),
         (
             "features/modulation.py",
             {"biomarker", "featurize", "train", "check", "explain", "predict", "register"},

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xgboost
 
 from features.columns import KEYS
 from models.classifiers import make_ladder
@@ -109,7 +110,8 @@ def test_in_process_model_and_bundle_agree(trained: Path, small: Params) -> None
 
         in_process = fitted.predict_proba(data.X[columns])[:, 1]
 
-        np.testing.assert_allclose(bundle.predict(data.X), in_process, rtol=0, atol=1e-9)
+        # The risk of XGBoost's own pipeline has the resolution of float32.
+        np.testing.assert_allclose(bundle.predict(data.X), in_process, rtol=0, atol=2e-7)
 
 
 @pytest.mark.parametrize("candidate", ["logistic", "xgboost"])
@@ -122,6 +124,55 @@ def test_contributions_add_up_to_the_prediction(trained: Path, candidate: str) -
 
     np.testing.assert_allclose(total, table["log_odds"], rtol=0, atol=1e-5)
     assert (folder / f"beeswarm_{candidate}.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("candidate", ["logistic", "xgboost"])
+def test_explanations_say_how_far_they_move_on_other_persons(trained: Path, candidate: str) -> None:
+    folder = trained / "response" / "explain"
+    found = json.loads((folder / "explain.json").read_text(encoding="utf-8"))[candidate]
+    importance = pd.read_csv(folder / f"importance_{candidate}.csv")
+    reasons = pd.read_parquet(folder / f"reasons_{candidate}.parquet")
+
+    assert found["refits"]["n"] == 4
+    assert (importance["rank_lower"] <= importance["rank_upper"]).all()
+    assert (importance["lower"] <= importance["upper"]).all()
+    assert importance["rank"].is_monotonic_increasing
+    assert len(reasons) == found["n_rows"]
+    shares = reasons[["first_stays", "recurring", "same_direction"]]
+    assert shares.stack().between(0, 1).all()
+    assert found["reasons"]["first_stays"] == reasons["first_stays"].median()
+    ranked = {f["family"]: f["mean_abs_log_odds"] for f in found["family_ranks"]}
+    assert ranked == found["families"]
+    assert list(ranked.values()) == sorted(ranked.values(), reverse=True)
+
+
+def test_interactions_are_those_of_the_model_in_the_bundle(trained: Path) -> None:
+    folder = trained / "response" / "explain"
+    table = pd.read_csv(folder / "interactions_xgboost.csv")
+    bundle = read_bundle(trained / "response" / "train" / "candidates" / "xgboost")
+    rows = pd.read_parquet(folder / "contributions_xgboost.parquet")[list(KEYS)].merge(
+        pd.read_parquet(trained / "features.parquet"), on=list(KEYS)
+    )
+    columns = list(bundle.scorer.columns)
+    data = xgboost.DMatrix(rows[columns].to_numpy(dtype=float), nthread=1)
+
+    theirs = bundle.scorer.booster.predict(data, pred_interactions=True)[:, :-1, :-1]
+
+    assert len(table)
+    for line in table.itertuples():
+        i, j = columns.index(line.feature), columns.index(line.with_feature)
+        both = bundle.scorer.recalibration[1] * (theirs[:, i, j] + theirs[:, j, i])
+        assert line.mean_abs_log_odds == pytest.approx(np.abs(both).mean(), abs=2e-5)
+
+
+def test_figures_of_persons_are_drawn_without_their_ids(trained: Path) -> None:
+    folder = trained / "response" / "explain"
+
+    drawn = {p.name for p in folder.glob("*.png")}
+
+    persons = {f"person_{i}_{c}.png" for i in (1, 2, 3) for c in ("logistic", "xgboost")}
+    others = {f"{n}_{c}.png" for n in ("importance", "dependence") for c in ("logistic", "xgboost")}
+    assert persons | others | {"interaction_xgboost.png"} <= drawn
 
 
 def test_training_refuses_an_outcome_among_the_features(trained: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from models.bundle import Bundle, describe_training, from_files, to_files
 from models.classifiers import make_logistic, make_prevalence, make_stratum, make_xgboost
 from models.errors import BundleError
 from models.scorers import ConstantScorer, make_scorer
+from models.tree_tables import TABLE_FILES
 
 COLUMNS = ("exercise", "pain", "age")
 MAKERS = {
@@ -102,7 +103,7 @@ def test_the_same_bundle_gives_the_same_bytes(kind):
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_a_bundle_has_the_files_that_are_documented(kind):
-    trees = {"booster.ubj"} if kind == "boosted" else set()
+    trees = {"booster.ubj", *TABLE_FILES} if kind == "boosted" else set()
 
     assert set(to_files(bundle_of(kind))) == {
         "manifest.json",
