@@ -10,6 +10,7 @@
       booster.ubj     boosted trees only
       tables_*.npy    their tabulated contributions; absent where trees are deeper than four, and
                       in bundles made before there were tables: XGBoost explains then
+      uncertainty.json  sets, intervals, domain; where it was calibrated
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from models.scorers import SCORERS, BoostedScorer, Contributions, Scorer
 from models.tabulated import check_tables
 from models.tree_tables import TABLE_FILES, TreeTables
 from models.ubj import check_booster
+from models.uncertainty import Uncertainty
 
 FORMAT = 1
 # Every name a bundle's file can have.
@@ -41,6 +43,7 @@ BUNDLE_FILES = (
     "profile.json",
     "booster.ubj",
     *TABLE_FILES,
+    "uncertainty.json",
 )
 PLAIN_NAME = re.compile(r"\w[\w-]*(\.\w+)*")  # no separator, drive or parent of any system
 WORD = re.compile(r"\w{1,40}", re.ASCII)  # becomes part of columns' names and messages
@@ -71,6 +74,8 @@ class Bundle:
         Study, endpoint, data and split hashes, versions, git commit: where the model is from.
     profile : Profile or None
         What later batches are compared with; None in a bundle that was made without.
+    uncertainty : Uncertainty or None
+        How sure a prediction is, and when not to conclude anything from it.
     """
 
     target: str
@@ -81,6 +86,7 @@ class Bundle:
     training: dict[str, Any]
     record: dict[str, Any]
     profile: Profile | None = None
+    uncertainty: Uncertainty | None = None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -183,6 +189,8 @@ def to_files(bundle: Bundle) -> dict[str, bytes]:
     )
     if bundle.profile is not None:
         files["profile.json"] = _json(bundle.profile.to_dict())
+    if bundle.uncertainty is not None:
+        files["uncertainty.json"] = _json(bundle.uncertainty.to_dict())
     files["manifest.json"] = _json({n: hashlib.sha256(c).hexdigest() for n, c in files.items()})
     return files
 
@@ -218,6 +226,7 @@ def from_files(files: Files, where: str) -> Bundle:
             content["training"],
             content["record"],
             _profile(files),
+            _uncertainty(files),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, BundleError):
@@ -283,6 +292,12 @@ def _profile(files: Files) -> Profile | None:
     if "profile.json" not in files:
         return None
     return Profile.from_dict(json.loads(files["profile.json"]))
+
+
+def _uncertainty(files: Files) -> Uncertainty | None:
+    if "uncertainty.json" not in files:
+        return None
+    return Uncertainty.from_dict(json.loads(files["uncertainty.json"]))
 
 
 def _json(content: Any) -> bytes:

@@ -54,6 +54,27 @@ def train(
 
 
 @app.command()
+def joint(
+    features: Annotated[Path, typer.Option(help="Feature table.")],
+    outcomes: Annotated[Path, typer.Option(help="Outcome table.")],
+    output: OutputFolder,
+    params: ParamsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Stage: response and hyperalgesia in one model, and what acting on both risks is worth.
+
+    Example: eih joint --features outputs/demo/features.parquet --outcomes
+    outputs/demo/outcomes.parquet --output outputs/demo/joint
+    """
+    from pipeline.joint import run, sentence
+
+    result = run(load(params), (features, outcomes), output)
+    emit(result, json)
+    if json != "-":
+        typer.echo(sentence(result))
+
+
+@app.command()
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="Table with outcomes and predicted risks.")],
     outcome: Annotated[str, typer.Option(help="Column of the 0/1 outcome.")] = "y",

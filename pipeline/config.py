@@ -87,11 +87,30 @@ class TrainParams:
     xgboost_calibration: Literal["none", "platt", "beta"] = "platt"
     # Whether trees keep to the signs in seeds/evidence_signs.toml.
     xgboost_monotone: bool = True
+    # Share of persons of either class whose class the prediction set holds.
+    uncertainty_level: float = 0.9
+    # A prediction abstains beyond this width of the probability's interval, and in cells of
+    # condition and exercise with fewer persons than this.
+    uncertainty_width_limit: float = 0.2
+    uncertainty_least_persons: int = 5
 
     def __post_init__(self) -> None:
         """Refuse what no fit could use."""
         if not self.regression_l1_ratio or not all(0 <= r <= 1 for r in self.regression_l1_ratio):
             raise ValueError("regression_l1_ratio: expected a list of numbers from 0 to 1.")
+
+
+@dataclass(frozen=True)
+class JointParams:
+    """The model of both risks at once, and what a flare weighs against a response.
+
+    ``c`` are the ridge penalties tried; ``harm_of_flare`` and ``benefit_of_response`` give the
+    rows of the decision table. Splits, endpoint and decision time are those of ``train``.
+    """
+
+    c: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1)
+    harm_of_flare: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    benefit_of_response: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -195,6 +214,7 @@ class Params:
     label: LabelParams = field(default_factory=LabelParams)
     featurize: FeaturizeParams = field(default_factory=FeaturizeParams)
     train: TrainParams = field(default_factory=TrainParams)
+    joint: JointParams = field(default_factory=JointParams)
     evaluate: EvaluateParams = field(default_factory=EvaluateParams)
     biomarker: BiomarkerParams = field(default_factory=BiomarkerParams)
     explain: ExplainParams = field(default_factory=ExplainParams)

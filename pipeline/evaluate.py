@@ -30,6 +30,7 @@ from pipeline.io import read_json, read_table, write_json, write_table
 from pipeline.judging import EVERY_ROW, Columns, Predictions, judging_settings, read_predictions
 from pipeline.subgroups import flat_table, judge_columns, usable, with_cases
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
+from pipeline.uncertainty_judged import judge_uncertainty
 
 CALIBRATION = ("in_the_large", "intercept", "slope", "oe_ratio", "ici", "e50", "e90", "emax")
 OVERALL = ("average_precision", "brier", "brier_scaled", "log_loss", "r2_nagelkerke")
@@ -172,7 +173,8 @@ def run_ladder(
         ``train/predictions.parquet`` of a target; ``selection.json`` lies beside it.
     output : Path
         Gets ``metrics.json``, ``subgroups.json`` and ``.csv``, and in ``plots/`` the tables and
-        figures ``roc``, ``calibration``, ``net_benefit`` and ``ladder``. A target that had too
+        figures ``roc``, ``calibration``, ``net_benefit`` and ``ladder``; of a chosen model that
+        says how sure it is, ``uncertainty.json`` and ``coverage_risk``. A target that had too
         little data gets the reason only.
     cases : Path, optional
         The study's cases: gives the columns that make subgroups.
@@ -199,6 +201,7 @@ def run_ladder(
     add_ceiling(metrics, selection)
     write_json(metrics, output / "metrics.json")
     _write_curves(found, metrics, output / "plots")
+    judge_uncertainty(params, predictions.parent, output)
     shown = {n: found[n].risks for n in {metrics["selected"], metrics["verdict"]["shown"]}}
     rows = with_cases(read.rows, cases)
     reasons = usable(rows, params.subgroups)

@@ -259,3 +259,23 @@ def forest_figure(table: pd.DataFrame, simulated: bool, path: Path) -> None:
     if simulated:
         figure.suptitle("Simulated data")
     save(figure, path)
+
+
+def coverage_risk_figure(curve: pd.DataFrame, path: Path) -> None:
+    """Draw the error among the most certain against the share that is answered.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        As of :func:`models.selective.coverage_risk`.
+    """
+    figure, axes = plt.subplots(figsize=(4.5, 3.5))
+    for name, part in curve.groupby("error", sort=False):
+        line = axes.plot(part["share"], part["estimate"], lw=1.5, label=str(name))[0]
+        axes.fill_between(
+            part["share"], part["lower"], part["upper"], color=line.get_color(), alpha=0.15, lw=0
+        )
+    axes.set(xlabel="share answered, most certain first", ylabel="error", title="Coverage and risk")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=8)
+    save(figure, path)

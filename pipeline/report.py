@@ -45,6 +45,7 @@ def run(params: ReportParams, folder: Path, targets: tuple[str, ...], output: Pa
         "reliability": labels["reliability"],
         "targets": sections,
         "why_not_plain_optimism": WHY_632,
+        "joint": _optional(folder / "joint" / "metrics.json"),
         "cautions": cautions(labels["design"]),
         "checks": _checks(folder),
     }
@@ -120,6 +121,7 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
         "AUC of every candidate": folder / "evaluate" / "plots" / "ladder.png",
         "ROC": folder / "evaluate" / "plots" / "roc.png",
         "Calibration": folder / "evaluate" / "plots" / "calibration.png",
+        "Error among the most certain": folder / "evaluate" / "plots" / "coverage_risk.png",
         "Decision curve": folder / "evaluate" / "plots" / "net_benefit.png",
         **explanation_figures(folder / "explain", shown),
     }
@@ -132,6 +134,7 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
         "family_ranks": explained.get(shown, {}).get("family_ranks", []),
         "reasons": (explained.get(shown, {}).get("reasons") or {}).get("sentence", ""),
         "shown": shown,
+        "uncertainty": _optional(folder / "evaluate" / "uncertainty.json"),
         "figures": _shown(figures),
         "protocols": [
             {"title": s.title, "sentences": s.sentences, "figures": _shown(s.figures)}
@@ -142,6 +145,11 @@ def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
 
 def _shown(figures: dict[str, Path]) -> dict[str, str]:
     return {title: _data_uri(path) for title, path in figures.items() if path.exists()}
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(path) if path.exists() else {}
+    return found
 
 
 def explanation_figures(folder: Path, candidate: str) -> dict[str, Path]:

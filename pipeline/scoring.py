@@ -22,6 +22,7 @@ from pipeline.errors import TableError
 from pipeline.io import describe
 from pipeline.key_texts import pseudonym_of, texts, unsafe_keys
 from pipeline.rejects import NO_EXERCISE, REJECT_COLUMNS, list_rejects
+from pipeline.sure_columns import FLAG_PREFIXES, TEXT_PREFIXES, agreeing, sure_columns
 from pipeline.watch import watch
 
 ABSENT_BLOCKS = "absent_blocks"
@@ -99,8 +100,9 @@ def predict(
         ``predictions`` has ``row``, the keys, ``absent_blocks`` (what the models were trained
         with and the row has no value of), ``out_of_range`` (features clearly outside what they
         were trained on), both joined by ';', and of every target ``p_<target>`` and, where the
-        bundle stores a threshold, ``class_<target>`` (1 = the risk reaches it). ``rejects`` has
-        one line per rejected row with everything that is wrong with it.
+        bundle stores a threshold, ``class_<target>`` (1 = the risk reaches it), and how sure
+        that is (:mod:`pipeline.sure_columns`). ``rejects`` has one line per rejected row with
+        everything that is wrong with it.
 
     Raises
     ------
@@ -166,9 +168,10 @@ def _answers(
         threshold = bundle.training.get("threshold")
         if threshold is not None:
             columns[f"class_{target}"] = (risk >= threshold["value"]).astype(np.int8)
+        columns |= sure_columns(target, bundle, risk, features)
         if explained is not None:
             columns |= _explanation(target, explained, options.top)
-    return columns
+    return agreeing(columns)
 
 
 def _explanation(target: str, explained: Contributions, top: int) -> dict[str, Any]:
@@ -233,10 +236,11 @@ def to_arrow(table: pd.DataFrame) -> pa.Table:
 
 
 def _array(column: pd.Series, name: str) -> pa.Array:
-    if name in TEXTS or name.rpartition("_")[0].endswith("_reason"):
+    text = name in TEXTS or name.startswith(TEXT_PREFIXES)
+    if text or name.rpartition("_")[0].endswith("_reason"):
         return texts(column)
     if name == "row":
         return pa.array(column.to_numpy(), pa.int64())
-    if name.startswith("class_"):
+    if name.startswith(FLAG_PREFIXES):
         return pa.array(column.to_numpy(), pa.int8())
     return pa.array(column.to_numpy(), pa.float64())

@@ -7,6 +7,8 @@ from pathlib import Path
 from pipeline.io import read_json
 
 SELECTION = "selection.json"
+# What the chosen model would have said of every row beside its risk, had the row been new.
+UNCERTAINTY = "uncertainty.parquet"
 # The key of selection.json and metrics.json that says why there is no model.
 NOT_ENOUGH_DATA = "not_enough_data"
 # Begins the names of figures that show one person's values.

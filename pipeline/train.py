@@ -37,7 +37,8 @@ from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
 from pipeline.relabel import FoldLabels, labels_per_fold
 from pipeline.resume import fingerprint, kept_until_done, show_progress
-from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
+from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION, UNCERTAINTY
+from pipeline.uncertainty import Sureness, uncertainty_rules
 
 # Beside the folders that DVC empties before it runs the stage again.
 UNFINISHED = "train.unfinished.jsonl"
@@ -57,6 +58,7 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
         candidate's bundle) and ``bundle/`` (the chosen one). While training runs, finished folds
         are kept in a file beside them; a run that was killed goes on from there.
     """
+    rules = uncertainty_rules(params)
     data = load_dataset(*tables, params.endpoint, target, params.decision_time)
     columns = usable_columns(data.X)
     X = data.X[columns]
@@ -80,14 +82,18 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
         judged = judged_labels(labels.judged, plan)
         risks = risks_by_candidate(out_of_fold, plan)
         selection = select_candidate(judged, data.person, risks)
+        sureness = Sureness(X, data.person, judged, plan, rules)
         record = _record(data, plan, params) | {"soft_labels": soft}
         for candidate in ladder:
             bundle = _fit_bundle(candidate, X, data, usable, (target, record))
             bundle = with_threshold(bundle, judged, risks[candidate.name])
             bundle = with_profile(bundle, X, data.person, final)
+            bundle = sureness.attach(bundle, risks[candidate.name])
             write_bundle(bundle, output / "train" / "candidates" / candidate.name)
             if candidate.name == selection.selected:
                 write_bundle(bundle, output / "bundle")
+                said = sureness.cross_answered(bundle, risks[candidate.name], data.keys)
+                write_table(said, output / "train" / UNCERTAINTY)
         _write(output / "train", data, plan, out_of_fold, (selection, judged))
     return selection
 
