@@ -94,7 +94,7 @@ def peer(models: Path, source: Path, output: Path) -> None:
         columns: dict[str, object] = {k: frame[k] for k in KEYS}
         for target, scorer in scorers.items():
             assert isinstance(scorer, BoostedScorer)
-            columns[f"p_{target}"] = scorer._booster.inplace_predict(ready[target][: len(frame)])
+            columns[f"p_{target}"] = scorer.booster.inplace_predict(ready[target][: len(frame)])
         table = pa.table(columns)
         writer = writer or pq.ParquetWriter(output, table.schema)
         writer.write_table(table)
