@@ -79,7 +79,7 @@ class TableWriter:
     def _begin(self, schema: pa.Schema) -> Any:
         if self._path.suffix == ".parquet":
             # Risks and contributions hardly repeat: to look each up first only takes time.
-            repeating = [f.name for f in schema if not pa.types.is_floating(f.type)]
+            repeating = [f.name for f in schema if pa.types.is_string(f.type)]
             return pq.ParquetWriter(
                 self._path, schema.with_metadata(self._metadata), use_dictionary=repeating
             )
