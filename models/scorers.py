@@ -228,7 +228,9 @@ class BoostedScorer:
         return Recalibration(*self.recalibration)
 
     def _matrix(self, X: pd.DataFrame) -> Matrix:
-        return X[list(self.columns)].to_numpy(dtype=np.float64)
+        names = list(self.columns)
+        # Most often the table holds just these: picking them out would copy it.
+        return (X if list(X.columns) == names else X[names]).to_numpy(dtype=np.float64)
 
     def probability(self, X: pd.DataFrame) -> Vector:
         """Return the risk of every row, shape (n_rows,), at the resolution of float32 log-odds."""

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.feather as feather
 
 from pipeline.errors import ConfigError, TableError
-from pipeline.io import atomic_path, read_json, write_json
+from pipeline.io import atomic_path, read_json, write_json, write_text
 
 STATE = "state.json"
 TABLES = ("predictions", "rejects")
@@ -99,7 +99,9 @@ class Parts:
             with atomic_path(self.folder / f"{name}.{kind}.arrow") as temporary:
                 feather.write_feather(tables[kind], temporary, compression="uncompressed")
         checksums = {kind: self._checksum(name, kind) for kind in TABLES}
-        write_json({**counts, "checksums": checksums}, self.folder / f"{name}.json")
+        # Plain and compact: drift counts are thousands of numbers a piece.
+        text = json.dumps({**counts, "checksums": checksums}, allow_nan=False)
+        write_text(text, self.folder / f"{name}.json")
 
     def counts(self) -> Iterator[dict[str, Any]]:
         """Yield every piece's counts, in the order of the input."""

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +112,14 @@ class _Model:
     options: ScoreOptions
     contract: str
 
+    @cached_property
     def ids(self) -> dict[str, str]:
         return {target: bundle_id(b) for target, b in self.bundles.items()}
 
     def state(self) -> dict[str, Any]:
         key = self.options.pseudonym_key
         return {
-            "model": self.ids(),
+            "model": self.ids,
             "contract": self.contract,
             "explain": self.options.explain,
             "top": self.options.top,
@@ -126,7 +127,7 @@ class _Model:
         }
 
     def metadata(self) -> dict[str, str]:
-        ids = {f"eih_model_{target}": found for target, found in self.ids().items()}
+        ids = {f"eih_model_{target}": found for target, found in self.ids.items()}
         return {"eih_contract": self.contract, **ids}
 
 
@@ -195,7 +196,7 @@ def run(
     return {
         **summary.to_dict(),
         "targets": list(loaded.bundles),
-        "models": loaded.ids(),
+        "models": loaded.ids,
         "contract": loaded.contract,
         "rejects": str(outputs["rejects"]),
         "drift": drift_summary(summary.watched, loaded.bundles, Limits()),

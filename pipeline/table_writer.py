@@ -78,7 +78,11 @@ class TableWriter:
 
     def _begin(self, schema: pa.Schema) -> Any:
         if self._path.suffix == ".parquet":
-            return pq.ParquetWriter(self._path, schema.with_metadata(self._metadata))
+            # Risks and contributions hardly repeat: to look each up first only takes time.
+            repeating = [f.name for f in schema if pa.types.is_string(f.type)]
+            return pq.ParquetWriter(
+                self._path, schema.with_metadata(self._metadata), use_dictionary=repeating
+            )
         options = pa_csv.WriteOptions(
             delimiter=DELIMITERS[self._path.suffix], quoting_style="needed"
         )
