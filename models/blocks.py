@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from models.bundle import Bundle
-from models.flags import join_flagged
+from models.feature_columns import FeatureColumns
+from models.flags import CodedTexts, join_flagged
 
 
 def blocks_of(bundles: Iterable[Bundle]) -> dict[str, tuple[str, ...]]:
@@ -22,29 +21,26 @@ def blocks_of(bundles: Iterable[Bundle]) -> dict[str, tuple[str, ...]]:
 
 
 def absent_blocks(
-    features: pd.DataFrame, blocks: Mapping[str, Sequence[str]]
-) -> npt.NDArray[np.object_]:
+    features: pd.DataFrame | FeatureColumns, blocks: Mapping[str, Sequence[str]]
+) -> CodedTexts:
     """Name, for every row, the blocks of which it has no value at all.
 
     Parameters
     ----------
-    features : DataFrame of shape (n_rows, any)
+    features : DataFrame of shape (n_rows, any), or its columns
     blocks : mapping of block to its columns in ``features``
 
     Returns
     -------
-    ndarray of str, shape (n_rows,)
+    CodedTexts
         Names joined by ';' in the order of ``blocks``; '' where every block has a value.
 
     Examples
     --------
     >>> table = pd.DataFrame({"a": [1.0, None], "b": [None, None], "c": [1.0, None]})
-    >>> absent_blocks(table, {"cpm": ["a", "b"], "pcs": ["c"]}).tolist()
+    >>> absent_blocks(table, {"cpm": ["a", "b"], "pcs": ["c"]}).shown.tolist()
     ['', 'cpm;pcs']
     """
-    values = dict(zip(features.columns, features.to_numpy(dtype=np.float64).T, strict=True))
-    lacking = np.ones((len(blocks), len(features)), dtype=bool)
-    for place, columns in enumerate(blocks.values()):
-        for column in columns:
-            lacking[place] &= np.isnan(values[column])
-    return join_flagged(list(blocks), lacking)
+    columns = FeatureColumns.of(features)
+    lacking = [columns.lacking(names) for names in blocks.values()]
+    return join_flagged(list(blocks), lacking, columns.n_rows)

@@ -6,8 +6,9 @@ was in the training data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn.covariance import LedoitWolf
 
 from models.classifiers import stratum_keys
 from models.conformal import person_shares
+from models.feature_columns import FeatureColumns
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -29,7 +31,9 @@ BEYOND_REFERENCE = 0.01
 REFERENCE_FOLDS = 5
 # A product of matrices sums in an order that depends on their shape; blocks of one shape make
 # a row's distance independent of its neighbours.
-BLOCK_ROWS = 64
+BLOCK_ROWS = 256
+# So many rows are standardised at a time: enough for numpy, few enough for the cache.
+SLAB_ROWS = 8 * BLOCK_ROWS
 
 
 @dataclass(frozen=True)
@@ -80,40 +84,45 @@ class Domain:
     whitening: tuple[tuple[float, ...], ...]
     reference: float
 
-    def outside(self, X: pd.DataFrame) -> Flags:
+    def outside(self, X: pd.DataFrame | FeatureColumns) -> Flags:
         """Say of every row whether a value is clearly outside its range, shape (n_rows,)."""
-        found = np.zeros(len(X), dtype=bool)
-        for name, (low, high) in self.ranges.items():
-            values = X[name].to_numpy(dtype=np.float64)
-            found |= (values < low) | (values > high)
-        return found
+        columns = FeatureColumns.of(X)
+        return _any_of((columns.beyond(n, *r) for n, r in self.ranges.items()), columns.n_rows)
 
-    def in_small_cell(self, X: pd.DataFrame) -> Flags:
+    def in_small_cell(self, X: pd.DataFrame | FeatureColumns) -> Flags:
         """Say of every row whether too few training persons were of its cell."""
+        columns = FeatureColumns.of(X)
         if not self.cell_columns:
-            return np.zeros(len(X), dtype=bool)
-        cell, first = _distinct_rows(X, self.cell_columns)
-        names = stratum_keys(X.iloc[first], self.cell_columns)
-        return np.asarray(~names.isin(list(self.cells)).to_numpy()[cell])
+            return np.zeros(columns.n_rows, dtype=bool)
+        cell, first = columns.combinations(self.cell_columns)
+        # Naming the few distinct ones takes a fraction of the time of naming every row.
+        few = pd.DataFrame({n: columns[n][first] for n in self.cell_columns})
+        names = stratum_keys(few, self.cell_columns).tolist()
+        return np.array([name not in self.cells for name in names], dtype=bool)[cell]
 
-    def lacks_block(self, X: pd.DataFrame) -> Flags:
+    def lacks_block(self, X: pd.DataFrame | FeatureColumns) -> Flags:
         """Say of every row whether it has no value of a block that training persons had."""
-        found = np.zeros(len(X), dtype=bool)
-        for columns in self.needed_blocks.values():
-            found |= X[list(columns)].isna().to_numpy().all(axis=1)
-        return found
+        columns = FeatureColumns.of(X)
+        lacking = (columns.lacking(names) for names in self.needed_blocks.values())
+        return _any_of(lacking, columns.n_rows)
 
-    def distance(self, X: pd.DataFrame) -> Vector:
+    def distance(self, X: pd.DataFrame | FeatureColumns) -> Vector:
         """Mahalanobis distance over that of the reference: above 1 is far away.
 
         Returns
         -------
         ndarray of shape (n_rows,), >= 0, rounded to 6 decimals; 0 for a model without columns
         """
+        columns = FeatureColumns.of(X)
         if not self.whitening:
-            return np.zeros(len(X))
-        z = _standardise(X, self.centre, self.scale)
-        return np.asarray((_lengths(z, np.array(self.whitening)) / self.reference).round(6))
+            return np.zeros(columns.n_rows)
+        known = _Standardised(columns, self.centre, self.scale)
+        lengths = _lengths(known.write, columns.n_rows, self._across)
+        return np.asarray((lengths / self.reference).round(6))
+
+    @cached_property
+    def _across(self) -> Matrix:
+        return np.ascontiguousarray(np.array(self.whitening).T)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON content."""
@@ -202,21 +211,6 @@ def _cells(
     return {str(n): int(k) for n, k in persons.items() if k >= least_persons}
 
 
-def _distinct_rows(X: pd.DataFrame, columns: Sequence[str]) -> tuple[Index, Index]:
-    """Number of every row's combination of values, and the first row of each.
-
-    Naming the few distinct ones takes a fraction of the time of naming every row.
-    """
-    code = np.zeros(len(X), dtype=np.int64)
-    for name in columns:
-        values = np.nan_to_num(X[name].to_numpy(dtype=np.float64), nan=-1.0)
-        own, levels = pd.factorize(values)
-        code, _ = pd.factorize(code * len(levels) + own)
-    # Codes are given in the order of appearance: each first appears where the largest rises.
-    first = np.flatnonzero(np.diff(np.maximum.accumulate(code), prepend=-1))
-    return np.asarray(code, dtype=np.int64), first
-
-
 def _needed_blocks(
     X: pd.DataFrame, person: Index, blocks: Mapping[str, tuple[str, ...]], least_persons: int
 ) -> dict[str, tuple[str, ...]]:
@@ -236,12 +230,36 @@ def _moments(X: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]:
     )
 
 
+class _Standardised:
+    """Columns less their centre over their scale, 0 where missing, a few rows at a time."""
+
+    def __init__(
+        self, columns: FeatureColumns, centre: Mapping[str, float], scale: Mapping[str, float]
+    ) -> None:
+        # A column without any value is 0 throughout and need not be worked out.
+        n_missing = [columns.n_missing(name) for name in centre]
+        self._parts = [
+            (place, columns[name], centre[name], scale[name], n_missing[place] > 0)
+            for place, name in enumerate(centre)
+            if n_missing[place] < columns.n_rows
+        ]
+
+    def write(self, start: int, into: Matrix) -> None:
+        """Write the rows from ``start`` on into the columns of an array, which is 0 at first."""
+        for place, values, centre, scale, gaps in self._parts:
+            z = into[place]
+            np.subtract(values[start : start + len(z)], centre, out=z)
+            np.divide(z, scale, out=z)
+            if gaps:
+                z[np.isnan(z)] = 0.0
+
+
 def _standardise(
     X: pd.DataFrame, centre: Mapping[str, float], scale: Mapping[str, float]
 ) -> Matrix:
-    values = X[list(centre)].to_numpy(dtype=np.float64)
-    z = (values - np.array(list(centre.values()))) / np.array(list(scale.values()))
-    return np.asarray(np.nan_to_num(z, nan=0.0))
+    z = np.zeros((len(centre), len(X)))
+    _Standardised(FeatureColumns(X), centre, scale).write(0, z)
+    return z.T
 
 
 def _whiten(z: Matrix) -> Matrix:
@@ -252,16 +270,46 @@ def _whiten(z: Matrix) -> Matrix:
     return np.array([[float(f"{v:.6g}") for v in row] for row in root])
 
 
-def _lengths(z: Matrix, whitening: Matrix) -> Vector:
-    """Length of every whitened row, in blocks of one shape."""
-    n_blocks = -(-len(z) // BLOCK_ROWS)
-    padded = np.zeros((n_blocks * BLOCK_ROWS, z.shape[1]))
-    padded[: len(z)] = z
-    squares = np.empty(len(padded))
-    for start in range(0, len(padded), BLOCK_ROWS):
-        block = slice(start, start + BLOCK_ROWS)
-        squares[block] = ((padded[block] @ whitening) ** 2).sum(axis=1)
-    return np.asarray(np.sqrt(squares[: len(z)]))
+def _any_of(flagged: Iterable[Flags | None], n_rows: int) -> Flags:
+    found = np.zeros(n_rows, dtype=bool)
+    for flags in flagged:
+        if flags is not None:
+            found |= flags
+    return found
+
+
+def _lengths(write: Callable[[int, Matrix], None], n_rows: int, across: Matrix) -> Vector:
+    """Length of every whitened row, in blocks of one shape.
+
+    Parameters
+    ----------
+    write : callable
+        Writes rows from a given one on into the columns of an array.
+    n_rows : int
+    across : ndarray of shape (n_columns, n_columns)
+        The whitening matrix, transposed.
+    """
+    squares = np.empty(-(-n_rows // BLOCK_ROWS) * BLOCK_ROWS)
+    z = np.zeros((len(across), min(SLAB_ROWS, len(squares))))
+    whitened = np.empty((len(across), BLOCK_ROWS))
+    for slab in range(0, n_rows, SLAB_ROWS):
+        n = min(SLAB_ROWS, n_rows - slab)
+        z[:, n:] = 0.0
+        write(slab, z[:, :n])
+        for block in range(0, n, BLOCK_ROWS):
+            np.matmul(across, z[:, block : block + BLOCK_ROWS], out=whitened)
+            np.multiply(whitened, whitened, out=whitened)
+            whitened.sum(axis=0, out=squares[slab + block : slab + block + BLOCK_ROWS])
+    return np.sqrt(squares[:n_rows])
+
+
+def _lengths_of(z: Matrix, whitening: Matrix) -> Vector:
+    columns = np.ascontiguousarray(z.T)
+
+    def write(start: int, into: Matrix) -> None:
+        into[:] = columns[:, start : start + into.shape[1]]
+
+    return _lengths(write, len(z), np.ascontiguousarray(whitening.T))
 
 
 def _reference(z: Matrix, person: Index) -> float:
@@ -276,7 +324,7 @@ def _reference(z: Matrix, person: Index) -> float:
         rest, own = z[part != k], z[part == k]
         base = rest if len(rest) else own
         middle = base.mean(axis=0)
-        distances[part == k] = _lengths(own - middle, _whiten(base - middle))
+        distances[part == k] = _lengths_of(own - middle, _whiten(base - middle))
     weights, n_persons = person_shares(person)
     order = np.argsort(distances)
     reached = np.cumsum(weights[order]) / n_persons

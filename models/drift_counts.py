@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.profile import Distribution, Profile, effective_number
+from models.feature_columns import FeatureColumns
+from models.profile import Profile, effective_number
 
 Vector = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -118,31 +119,29 @@ class BatchCounts:
         return cls(content["n_rows"], dict(content["known"]), above, risk)
 
 
-def count_batch(profile: Profile | None, features: pd.DataFrame, risk: Vector) -> BatchCounts:
+def count_batch(
+    profile: Profile | None, features: pd.DataFrame | FeatureColumns, risk: Vector
+) -> BatchCounts:
     """Count a piece of a batch.
 
     Parameters
     ----------
     profile : Profile or None
         Whose edges are counted at; None: the risks alone are counted.
-    features : DataFrame of shape (n_rows, any)
+    features : DataFrame of shape (n_rows, any), or its columns
         The profile's features it lacks are not counted.
     risk : ndarray of shape (n_rows,), in [0, 1]
     """
     known: dict[str, int] = {}
     above: dict[str, Counts] = {}
+    columns = FeatureColumns.of(features)
     for name, distribution in ({} if profile is None else profile.features).items():
-        if name in features.columns:
-            values = features[name].to_numpy(dtype=np.float64)
-            known[name], above[name] = _count(values, distribution)
+        if name in columns:
+            known[name] = columns.n_rows - columns.n_missing(name)
+            found = [columns.n_above(name, edge) for edge in distribution.edges]
+            above[name] = np.array(found, dtype=np.int64)
     places = np.minimum((risk * RISK_BINS).astype(np.int64), RISK_BINS - 1)
     return BatchCounts(len(risk), known, above, np.bincount(places, minlength=RISK_BINS))
-
-
-def _count(values: Vector, distribution: Distribution) -> tuple[int, Counts]:
-    # One comparison per edge is faster than finding each value's bin; NaN exceeds nothing.
-    above = [np.count_nonzero(values > edge) for edge in distribution.edges]
-    return int(np.count_nonzero(~np.isnan(values))), np.array(above, dtype=np.int64)
 
 
 def bin_counts(n_known: int, above: Counts) -> Counts:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from models.bundle import Bundle
-from models.flags import join_flagged
+from models.feature_columns import FeatureColumns
+from models.flags import CodedTexts, join_flagged
 
 # The stored range ends at the 1st and 99th percentile, so that no single person's value is
 # published; one row in fifty lies beyond it in training itself. A quarter of its width further
@@ -31,30 +31,27 @@ def training_ranges(bundles: Iterable[Bundle]) -> Ranges:
     return ranges
 
 
-def out_of_range(features: pd.DataFrame, ranges: Ranges) -> npt.NDArray[np.object_]:
+def out_of_range(features: pd.DataFrame | FeatureColumns, ranges: Ranges) -> CodedTexts:
     """Name, for every row, the features outside their range.
 
     Parameters
     ----------
-    features : DataFrame of shape (n_rows, any)
+    features : DataFrame of shape (n_rows, any), or its columns
         NaN = missing, and in no range's way.
     ranges : dict of feature to (low, high)
 
     Returns
     -------
-    ndarray of str, shape (n_rows,)
+    CodedTexts
         Names joined by ';' in the order of ``ranges``; '' where none is outside.
 
     Examples
     --------
     >>> table = pd.DataFrame({"age_years": [30.0, 90.0, None]})
-    >>> out_of_range(table, {"age_years": (20.0, 60.0)}).tolist()
+    >>> out_of_range(table, {"age_years": (20.0, 60.0)}).shown.tolist()
     ['', 'age_years', '']
     """
-    columns = dict(zip(features.columns, features.to_numpy(dtype=np.float64).T, strict=True))
+    columns = FeatureColumns.of(features)
     names = [n for n in ranges if n in columns]
-    outside = np.zeros((len(names), len(features)), dtype=bool)
-    for place, name in enumerate(names):
-        low, high = ranges[name]
-        np.logical_or(columns[name] < low, columns[name] > high, out=outside[place])
-    return join_flagged(names, outside)
+    outside = [columns.beyond(name, *ranges[name]) for name in names]
+    return join_flagged(names, outside, columns.n_rows)

@@ -26,6 +26,8 @@ from models.calibration import logit
 from models.conformal import ConformalSets, fit_sets
 from models.domain import Domain, Uses, fit_domain
 from models.errors import NotEnoughDataError
+from models.feature_columns import FeatureColumns
+from models.flags import CodedTexts
 from models.metrics import CLIP
 from models.splits import SplitPlan
 from models.venn_abers import VennAbers, fit_venn_abers
@@ -96,16 +98,22 @@ class Answers:
         return np.asarray(self.reasons.any(axis=0))
 
     @property
-    def reason_texts(self) -> npt.NDArray[np.object_]:
+    def reason_texts(self) -> CodedTexts:
         """Return every row's reasons joined by ';', '' where there is none."""
-        code = sum(flags.astype(np.int64) << i for i, flags in enumerate(self.reasons))
-        return np.asarray(np.array(REASON_TEXTS, dtype=object)[code])
+        return CodedTexts(_number(self.reasons), REASON_TEXTS)
 
     @property
-    def set_names(self) -> npt.NDArray[np.object_]:
+    def set_names(self) -> CodedTexts:
         """Return every row's set as one of :data:`SET_NAMES`."""
-        code = self.sets[0].astype(np.int64) + 2 * self.sets[1].astype(np.int64)
-        return np.asarray(np.array(SET_NAMES, dtype=object)[code])
+        return CodedTexts(_number(self.sets), SET_NAMES)
+
+
+def _number(flags: Flags) -> npt.NDArray[np.intp]:
+    """Binary number of every row's flags, the first the lowest digit."""
+    code = np.zeros(flags.shape[1], dtype=np.intp)
+    for place, column in enumerate(flags):
+        code |= column.astype(np.intp) << place
+    return code
 
 
 @dataclass(frozen=True)
@@ -117,14 +125,15 @@ class Uncertainty:
     domain: Domain
     width_limit: float
 
-    def answer(self, risk: Vector, X: pd.DataFrame) -> Answers:
+    def answer(self, risk: Vector, X: pd.DataFrame | FeatureColumns) -> Answers:
         """Say of every row how sure its risk is; each row's answer depends on that row alone.
 
         Parameters
         ----------
         risk : ndarray of shape (n_rows,), in [0, 1]
-        X : DataFrame of shape (n_rows, n_features)
+        X : DataFrame of shape (n_rows, n_features), or its columns
         """
+        X = FeatureColumns.of(X)
         lower, upper = self.interval.interval(risk)
         distance = self.domain.distance(X)
         reasons = np.stack(

@@ -16,6 +16,8 @@ from features.columns import KEYS
 from features.contract import Violation, check_cases
 from models.blocks import absent_blocks, blocks_of
 from models.bundle import Bundle
+from models.feature_columns import FeatureColumns
+from models.flags import CodedTexts
 from models.ranges import out_of_range, training_ranges
 from models.scorers import Contributions
 from pipeline.errors import TableError
@@ -25,6 +27,7 @@ from pipeline.rejects import NO_EXERCISE, REJECT_COLUMNS, list_rejects
 from pipeline.sure_columns import FLAG_PREFIXES, TEXT_PREFIXES, agreeing, sure_columns
 from pipeline.watch import watch
 
+PERSON = "participant_id"
 ABSENT_BLOCKS = "absent_blocks"
 OUT_OF_RANGE = "out_of_range"
 FATAL = frozenset({"missing_column", "repeated_column"})
@@ -116,6 +119,25 @@ def predict(
     """
     if explain:
         options = ScoreOptions(True, options.top, options.pseudonym_key)
+    found = _score(cases, bundles, options)
+    predictions = pd.DataFrame({n: _shown(c) for n, c in found.columns.items()}, copy=False)
+    return Scored(predictions, found.rejects, found.features)
+
+
+def _shown(column: Any) -> Any:
+    return column.shown if isinstance(column, CodedTexts) else column
+
+
+class _Found(NamedTuple):
+    """What :func:`predict` returns, before it is put into tables."""
+
+    columns: dict[str, Any]
+    rejects: pd.DataFrame
+    features: pd.DataFrame
+    read: FeatureColumns
+
+
+def _score(cases: pd.DataFrame, bundles: Mapping[str, Bundle], options: ScoreOptions) -> _Found:
     position = cases.index.to_numpy()
     table, violations = _check(cases)
     good = np.ones(len(table), dtype=bool)
@@ -124,15 +146,15 @@ def predict(
     rejects = list_rejects(cases, position, violations)
     if not good.all():
         table, position = table[good].reset_index(drop=True), position[good]
-    columns = {"row": position, **{k: table[k] for k in KEYS}}
+    columns: dict[str, Any] = {"row": position, **{k: table[k] for k in KEYS}}
     needed = {name for bundle in bundles.values() for name in bundle.feature_names}
     features = build_features(table, needed)
-    columns |= _answers(features, bundles, options)
-    predictions = pd.DataFrame(columns, copy=False)
+    read = FeatureColumns(features)
+    columns |= _answers(features, read, bundles, options)
     if options.pseudonym_key is not None:
-        for found in (predictions, rejects):
-            found["participant_id"] = _pseudonyms(found["participant_id"], options.pseudonym_key)
-    return Scored(predictions, rejects, features)
+        columns[PERSON] = _pseudonyms(columns[PERSON], options.pseudonym_key)
+        rejects[PERSON] = _pseudonyms(rejects[PERSON], options.pseudonym_key)
+    return _Found(columns, rejects, features, read)
 
 
 def _check(cases: pd.DataFrame) -> tuple[pd.DataFrame, list[Violation]]:
@@ -152,11 +174,14 @@ def _resting(table: pd.DataFrame) -> list[Violation]:
 
 
 def _answers(
-    features: pd.DataFrame, bundles: Mapping[str, Bundle], options: ScoreOptions
+    features: pd.DataFrame,
+    read: FeatureColumns,
+    bundles: Mapping[str, Bundle],
+    options: ScoreOptions,
 ) -> dict[str, Any]:
     columns: dict[str, Any] = {
-        ABSENT_BLOCKS: absent_blocks(features, blocks_of(bundles.values())),
-        OUT_OF_RANGE: out_of_range(features, training_ranges(bundles.values())),
+        ABSENT_BLOCKS: absent_blocks(read, blocks_of(bundles.values())),
+        OUT_OF_RANGE: out_of_range(read, training_ranges(bundles.values())),
     }
     for target, bundle in bundles.items():
         explained = None
@@ -168,7 +193,7 @@ def _answers(
         threshold = bundle.training.get("threshold")
         if threshold is not None:
             columns[f"class_{target}"] = (risk >= threshold["value"]).astype(np.int8)
-        columns |= sure_columns(target, bundle, risk, features)
+        columns |= sure_columns(target, bundle, risk, read)
         if explained is not None:
             columns |= _explanation(target, explained, options.top)
     return agreeing(columns)
@@ -222,25 +247,27 @@ def score_batch(bundles: Mapping[str, Bundle], options: ScoreOptions = PLAIN) ->
     """
 
     def score(cases: pd.DataFrame) -> ScoredTables:
-        scored = predict(cases, bundles, options=options)
-        counts = watch(bundles, scored.features, scored.predictions)
-        tables = (to_arrow(scored.predictions), to_arrow(scored.rejects))
+        found = _score(cases, bundles, options)
+        counts = watch(bundles, found.read, found.columns)
+        tables = (to_arrow(found.columns), to_arrow(found.rejects))
         return ScoredTables(*tables, counts.to_dict())
 
     return score
 
 
-def to_arrow(table: pd.DataFrame) -> pa.Table:
+def to_arrow(columns: Mapping[str, Any] | pd.DataFrame) -> pa.Table:
     """Fix every column's type by its name, so that no chunk can decide otherwise."""
-    return pa.table({str(name): _array(table[name], str(name)) for name in table.columns})
+    n_rows = len(columns["row"])
+    return pa.table({str(name): _array(c, str(name), n_rows) for name, c in columns.items()})
 
 
-def _array(column: pd.Series, name: str) -> pa.Array:
+def _array(column: Any, name: str, n_rows: int) -> pa.Array:
+    if isinstance(column, CodedTexts):
+        return pa.array(column.texts, pa.string()).take(pa.array(column.codes))
     text = name in TEXTS or name.startswith(TEXT_PREFIXES)
     if text or name.rpartition("_")[0].endswith("_reason"):
         return texts(column)
+    values = np.broadcast_to(np.asarray(column), n_rows)
     if name == "row":
-        return pa.array(column.to_numpy(), pa.int64())
-    if name.startswith(FLAG_PREFIXES):
-        return pa.array(column.to_numpy(), pa.int8())
-    return pa.array(column.to_numpy(), pa.float64())
+        return pa.array(values, pa.int64())
+    return pa.array(values, pa.int8() if name.startswith(FLAG_PREFIXES) else pa.float64())

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from models.bundle import Bundle
+from models.feature_columns import FeatureColumns
 from models.harms import coherent
 
 Vector = npt.NDArray[np.float64]
@@ -20,7 +20,7 @@ TEXT_PREFIXES = ("set_", "abstain_reasons_")
 FLAG_PREFIXES = ("class_", "abstained_", ADJUSTED)
 
 
-def sure_columns(target: str, bundle: Bundle, risk: Vector, X: pd.DataFrame) -> dict[str, Any]:
+def sure_columns(target: str, bundle: Bundle, risk: Vector, X: FeatureColumns) -> dict[str, Any]:
     """Return what the bundle says of every row about being sure; nothing if it cannot.
 
     Parameters
@@ -29,11 +29,11 @@ def sure_columns(target: str, bundle: Bundle, risk: Vector, X: pd.DataFrame) -> 
     bundle : Bundle
     risk : ndarray of shape (n_rows,)
         Its risks.
-    X : DataFrame of shape (n_rows, n_features)
+    X : FeatureColumns
 
     Returns
     -------
-    dict of column to array
+    dict of column to array, or to CodedTexts
         ``p_<target>_lower`` and ``_upper`` (Venn-Abers probabilities), ``set_<target>`` (no, yes,
         'no;yes' or neither), ``distance_<target>`` (above 1: far from the training rows),
         ``abstained_<target>`` (1 = conclude nothing) and ``abstain_reasons_<target>``.

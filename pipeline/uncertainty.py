@@ -107,9 +107,9 @@ class Sureness:
                 p=data.risk[repeat],
                 p_lower=answers.lower,
                 p_upper=answers.upper,
-                set=answers.set_names,
+                set=answers.set_names.shown,
                 distance=answers.distance,
-                abstain_reasons=answers.reason_texts,
+                abstain_reasons=answers.reason_texts.shown,
             )
             for repeat, answers in enumerate(said)
         ]

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from features.columns import KEYS
 from models.bundle import Bundle
 from models.drift import Limits, drift_of
 from models.drift_counts import BatchCounts, PersonSample, count_batch
+from models.feature_columns import FeatureColumns
 from models.label_free import expected_performance
 
 PERSON = list(KEYS[:2])
@@ -48,21 +50,21 @@ class Watched:
 
 
 def watch(
-    bundles: Mapping[str, Bundle], features: pd.DataFrame, predictions: pd.DataFrame
+    bundles: Mapping[str, Bundle], features: FeatureColumns, predictions: Mapping[str, Any]
 ) -> Watched:
     """Count what was scored.
 
     Parameters
     ----------
     bundles : mapping of target to Bundle
-    features : DataFrame of shape (n_rows, n_features)
-    predictions : DataFrame of shape (n_rows, any)
+    features : FeatureColumns
+    predictions : mapping of column to array of shape (n_rows,)
         Of the same rows: the keys as they are written, and ``p_<target>``.
     """
     persons = PersonSample()
-    persons.add(predictions[PERSON])
+    persons.add(pd.DataFrame({name: predictions[name] for name in PERSON}, copy=False))
     counts = {
-        target: count_batch(bundle.profile, features, predictions[f"p_{target}"].to_numpy())
+        target: count_batch(bundle.profile, features, np.asarray(predictions[f"p_{target}"]))
         for target, bundle in bundles.items()
     }
     return Watched(persons, counts)

@@ -221,5 +221,5 @@ def test_absent_blocks_are_those_without_any_value_row_by_row(cells, cuts):
         ";".join(b for b, names in blocks.items() if table.loc[i, names].isna().all())
         for i in range(len(table))
     ]
-    assert found.tolist() == expected
-    assert [absent_blocks(table.iloc[[i]], blocks)[0] for i in range(len(table))] == expected
+    assert found.shown.tolist() == expected
+    assert [absent_blocks(table.iloc[[i]], blocks).shown[0] for i in range(len(table))] == expected

@@ -181,8 +181,8 @@ def test_a_row_is_answered_alone_as_among_others_bit_for_bit(row: int, before: i
     assert part.distance[-1] == whole.distance[row]
     assert part.lower[-1] == whole.lower[row]
     assert part.upper[-1] == whole.upper[row]
-    assert part.set_names[-1] == whole.set_names[row]
-    assert part.reason_texts[-1] == whole.reason_texts[row]
+    assert part.set_names.shown[-1] == whole.set_names.shown[row]
+    assert part.reason_texts.shown[-1] == whole.reason_texts.shown[row]
 
 
 RISK = np.random.default_rng(3).random(300)
@@ -204,7 +204,7 @@ def test_reasons_are_named_in_their_order() -> None:
 
     found = UNCERTAIN.answer(np.array([0.5]), strange)
 
-    assert found.reason_texts.tolist() == ["outside_training_range;cell_too_small"]
+    assert found.reason_texts.shown.tolist() == ["outside_training_range;cell_too_small"]
     assert found.abstained.tolist() == [True]
 
 
@@ -216,7 +216,7 @@ def test_too_wide_an_interval_is_a_reason() -> None:
 
     answers = found.answer(np.array([0.5]), table()[:1])
     assert answers.upper[0] - answers.lower[0] > 0.05
-    assert answers.reason_texts.tolist() == ["interval_too_wide"]
+    assert answers.reason_texts.shown.tolist() == ["interval_too_wide"]
 
 
 def test_without_a_judged_row_nothing_is_calibrated() -> None:
@@ -256,7 +256,7 @@ def test_answers_of_a_fold_do_not_depend_on_its_labels() -> None:
     def answered(y: np.ndarray) -> tuple[list[str], list[float]]:
         data = Calibration(y[None], RISK[None], None, PERSON, table())
         found = cross_answers(data, plan, USES, Rules())[0]
-        return found.set_names[test].tolist(), found.lower[test].tolist()
+        return found.set_names.shown[test].tolist(), found.lower[test].tolist()
 
     assert answered(LABEL) == answered(other)
 
