@@ -29,11 +29,10 @@ TAIL, MARGIN = 0.01, 0.25
 # A new person of the same population is further away than the reference with this probability.
 BEYOND_REFERENCE = 0.01
 REFERENCE_FOLDS = 5
-# A product of matrices sums in an order that depends on their shape; blocks of one shape make
-# a row's distance independent of its neighbours.
-BLOCK_ROWS = 256
 # So many rows are standardised at a time: enough for numpy, few enough for the cache.
-SLAB_ROWS = 8 * BLOCK_ROWS
+SLAB_ROWS = 2048
+# OpenBLAS hands a product of more multiplications out to threads, which takes longer.
+MOST_PRODUCTS = 2**19
 
 
 @dataclass(frozen=True)
@@ -281,6 +280,9 @@ def _any_of(flagged: Iterable[Flags | None], n_rows: int) -> Flags:
 def _lengths(write: Callable[[int, Matrix], None], n_rows: int, across: Matrix) -> Vector:
     """Length of every whitened row, in blocks of one shape.
 
+    A product of matrices sums in an order that depends on their shape: blocks of one shape make
+    a row's distance independent of its neighbours.
+
     Parameters
     ----------
     write : callable
@@ -289,18 +291,27 @@ def _lengths(write: Callable[[int, Matrix], None], n_rows: int, across: Matrix) 
     across : ndarray of shape (n_columns, n_columns)
         The whitening matrix, transposed.
     """
-    squares = np.empty(-(-n_rows // BLOCK_ROWS) * BLOCK_ROWS)
+    at_once = _block_rows(len(across))
+    squares = np.empty(-(-n_rows // at_once) * at_once)
     z = np.zeros((len(across), min(SLAB_ROWS, len(squares))))
-    whitened = np.empty((len(across), BLOCK_ROWS))
+    whitened = np.empty((len(across), at_once))
     for slab in range(0, n_rows, SLAB_ROWS):
         n = min(SLAB_ROWS, n_rows - slab)
         z[:, n:] = 0.0
         write(slab, z[:, :n])
-        for block in range(0, n, BLOCK_ROWS):
-            np.matmul(across, z[:, block : block + BLOCK_ROWS], out=whitened)
+        for block in range(0, n, at_once):
+            np.matmul(across, z[:, block : block + at_once], out=whitened)
             np.multiply(whitened, whitened, out=whitened)
-            whitened.sum(axis=0, out=squares[slab + block : slab + block + BLOCK_ROWS])
+            whitened.sum(axis=0, out=squares[slab + block : slab + block + at_once])
     return np.sqrt(squares[:n_rows])
+
+
+def _block_rows(n_columns: int) -> int:
+    """Return how many rows to multiply at a time: a power of two from 16 to 256."""
+    rows = 256
+    while rows > 16 and n_columns * n_columns * rows > MOST_PRODUCTS:
+        rows //= 2
+    return rows
 
 
 def _lengths_of(z: Matrix, whitening: Matrix) -> Vector:

@@ -11,7 +11,14 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +38,10 @@ Score = Callable[[Chunk], ScoredTables]
 # Makes the function that scores; called once in every process.
 MakeScore = Callable[[], Score]
 Progress = Callable[[int], None]
+# In one process two tasks take turns: while one computes, the other reads or writes. Most of the
+# time is spent in numpy, Arrow and XGBoost, which let the other thread run. More tasks at once
+# would take more memory.
+THREADS = 2
 
 
 @dataclass
@@ -85,9 +96,11 @@ def score_all(work: Work, make_score: MakeScore, parts: Parts, progress: Progres
     """
     tasks = iter_tasks(work.paths, work.chunk_rows)
     if work.workers == 1:
-        score = make_score()
-        for task in tasks:
-            progress(_score_task(task, work.chunk_rows, score, parts))
+        score_one = partial(
+            _score_task, chunk_rows=work.chunk_rows, score=make_score(), parts=parts
+        )
+        with ThreadPoolExecutor(THREADS) as threads:
+            _score_tasks(partial(threads.submit, score_one), tasks, THREADS, progress)
     else:
         _score_in_workers(work, tasks, make_score, parts, progress)
     return summarise(parts)
@@ -141,8 +154,7 @@ def _score_in_workers(
     spawn = get_context("spawn")
     try:
         with ProcessPoolExecutor(work.workers, spawn, _start_worker, (make_score,)) as pool:
-            for done in _bounded(partial(pool.submit, score_one), tasks, 2 * work.workers):
-                progress(done)
+            _score_tasks(partial(pool.submit, score_one), tasks, 2 * work.workers, progress)
     except BrokenProcessPool:
         raise WorkerLostError(
             f"--workers {work.workers}: a process was killed, most likely for lack of memory. "
@@ -167,18 +179,27 @@ def _score_in_worker(task: Task, chunk_rows: int, parts: Parts) -> int:
     return _score_task(task, chunk_rows, _loaded[0], parts)
 
 
-def _bounded(
-    submit: Callable[[Task], Future[int]], tasks: Iterable[Task], limit: int
-) -> Iterator[int]:
+def _score_tasks(
+    submit: Callable[[Task], Future[int]],
+    tasks: Iterable[Task],
+    limit: int,
+    progress: Progress,
+) -> None:
     """Keep at most ``limit`` tasks under way, so that text read ahead does not fill memory."""
     waiting: set[Future[int]] = set()
-    for task in tasks:
-        waiting.add(submit(task))
-        if len(waiting) >= limit:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    done, _ = wait(waiting)
-    yield from (future.result() for future in done)
+    try:
+        for task in tasks:
+            waiting.add(submit(task))
+            if len(waiting) >= limit:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    progress(future.result())
+        for future in as_completed(waiting):
+            progress(future.result())
+    finally:
+        # After an error nothing more is begun.
+        for future in waiting:
+            future.cancel()
 
 
 def put_together(parts: Parts, outputs: dict[str, Path], metadata: dict[str, str]) -> None:
