@@ -5,7 +5,7 @@ Everything learnt - imputation, scaling, strata, trees - is learnt in ``fit``, i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Literal, Self
@@ -97,8 +97,13 @@ def stratum_keys(X: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     # Adding 0 makes a negative zero, which equals zero but is written '-0', a plain one.
     plain = np.nan_to_num(codes, nan=-1.0) + 0.0
     unique, inverse = np.unique(plain, axis=0, return_inverse=True)
-    names = np.array(["|".join(f"{v:g}" for v in row) for row in unique], dtype=object)
+    names = np.array([stratum_name(row) for row in unique.tolist()], dtype=object)
     return pd.Series(names[inverse.ravel()], index=X.index)
+
+
+def stratum_name(values: Iterable[float]) -> str:
+    """Name a stratum by its values, -1 for a missing one."""
+    return "|".join(f"{v:g}" for v in values)
 
 
 def look_up_rates(keys: pd.Series, rates: Mapping[str, float], default: float) -> Matrix:

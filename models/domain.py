@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.covariance import LedoitWolf
 
-from models.classifiers import stratum_keys
+from models.classifiers import stratum_keys, stratum_name
 from models.conformal import person_shares
 from models.feature_columns import FeatureColumns
 
@@ -95,9 +95,10 @@ class Domain:
             return np.zeros(columns.n_rows, dtype=bool)
         cell, first = columns.combinations(self.cell_columns)
         # Naming the few distinct ones takes a fraction of the time of naming every row.
-        few = pd.DataFrame({n: columns[n][first] for n in self.cell_columns})
-        names = stratum_keys(few, self.cell_columns).tolist()
-        return np.array([name not in self.cells for name in names], dtype=bool)[cell]
+        few = np.stack([columns[n][first] for n in self.cell_columns], axis=1)
+        plain = np.nan_to_num(few, nan=-1.0) + 0.0
+        small = [stratum_name(row) not in self.cells for row in plain.tolist()]
+        return np.array(small, dtype=bool)[cell]
 
     def lacks_block(self, X: pd.DataFrame | FeatureColumns) -> Flags:
         """Say of every row whether it has no value of a block that training persons had."""

@@ -21,6 +21,7 @@ from models.bundle import BUNDLE_FILES, Bundle, from_files, to_files
 from models.errors import BundleError
 from pipeline.errors import TableError
 from pipeline.io import atomic_path
+from pipeline.paths import bundle_folders
 
 # Versions that can change a prediction.
 STACK = ("eih", "numpy", "pandas", "scikit-learn", "scipy", "shap", "mlflow")
@@ -170,14 +171,5 @@ def find_bundles(folder: Path) -> Mapping[str, Bundle]:
     -------
     mapping of target to Bundle, sorted by target
     """
-    if (folder / "manifest.json").exists():
-        bundle = read_bundle(folder)
-        return {bundle.target: bundle}
-    found = sorted(p.parent for p in folder.glob("*/bundle/manifest.json"))
-    if not found:
-        raise TableError(
-            f"{folder}: expected a bundle (manifest.json), or a study's outputs with "
-            "<target>/bundle in them, found neither."
-        )
-    bundles = [read_bundle(p) for p in found]
+    bundles = [read_bundle(p) for p in bundle_folders(folder)]
     return {b.target: b for b in bundles}

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from features.columns import CASES_BY_NAME
 from pipeline.batch_columns import check_types, to_frame, wanted_columns
 from pipeline.errors import ConfigError, TableError
-from pipeline.io import READABLE, RaggedRow, check_file, iter_tables
+from pipeline.io import READABLE, RaggedRow, iter_tables
+from pipeline.paths import STDIN, check_file
 
-STDIN = "-"
 # Enough rows to keep numpy busy, few enough to hold a hundred columns of text in memory.
 CHUNK_BYTES = 32 * 2**20
 MIN_ROWS, MAX_ROWS = 1024, 131_072

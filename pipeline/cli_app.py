@@ -34,7 +34,30 @@ SetOption = Annotated[
 ParametersOption = Annotated[
     Path | None, typer.Option("--parameters", help="TOML file of simulator parameters.")
 ]
-StudyFolder = Annotated[Path, typer.Argument(help="Folder with cases and measurements.")]
+
+
+def file_there(path: Path | None) -> Path | None:
+    """Refuse a file that is not there, at once."""
+    from pipeline.paths import check_file
+
+    if path is not None:
+        check_file(path)
+    return path
+
+
+def folder_there(path: Path) -> Path:
+    """Refuse a folder that is not there, at once."""
+    from pipeline.paths import check_folder
+
+    check_folder(path)
+    return path
+
+
+StudyFolder = Annotated[
+    Path, typer.Argument(help="Folder with cases and measurements.", callback=folder_there)
+]
+FeatureTable = Annotated[Path, typer.Option(help="Feature table.", callback=file_there)]
+OutcomeTable = Annotated[Path, typer.Option(help="Outcome table.", callback=file_there)]
 
 
 def load(path: Path | None) -> Any:

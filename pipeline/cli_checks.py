@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli_app import JsonOption, OutputFile, ParamsOption, app, emit, load
+from pipeline.cli_app import JsonOption, OutputFile, ParamsOption, app, emit, folder_there, load
 
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="Output folder of a study, after any stage.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Output folder of a study, after any stage.", callback=folder_there),
+    ],
     output: OutputFile,
     strict: Annotated[
         bool, typer.Option("--strict", help="End with 11 where an error is found and not muted.")

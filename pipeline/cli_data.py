@@ -17,6 +17,7 @@ from pipeline.cli_app import (
     StudyFolder,
     app,
     emit,
+    file_there,
     load,
 )
 
@@ -136,7 +137,9 @@ def reserve(
 
 @app.command()
 def validate(
-    table: Annotated[Path, typer.Argument(help="A table of cases or measurements.")],
+    table: Annotated[
+        Path, typer.Argument(help="A table of cases or measurements.", callback=file_there)
+    ],
     kind: Annotated[str, typer.Option(help="cases or measurements.")] = "cases",
     json: JsonOption = None,
 ) -> None:
@@ -158,7 +161,9 @@ def validate(
 @app.command()
 def score(
     instrument: Annotated[str, typer.Argument(help="A name in seeds/instruments.toml, as pcs.")],
-    table: Annotated[Path, typer.Argument(help="csv, tsv, parquet, xlsx or sav.")],
+    table: Annotated[
+        Path, typer.Argument(help="csv, tsv, parquet, xlsx or sav.", callback=file_there)
+    ],
     output: OutputFile,
     prefix: Annotated[
         str | None, typer.Option(help="Beginning of the columns' names; default <instrument>_.")
@@ -246,8 +251,12 @@ def featurize(folder: StudyFolder, output: OutputFile, params: ParamsOption = No
 
 @app.command()
 def zscore(
-    table: Annotated[Path, typer.Argument(help="Cases with sensory testing as measured.")],
-    reference: Annotated[Path, typer.Option(help="Reference: parameter, mean, sd ...")],
+    table: Annotated[
+        Path, typer.Argument(help="Cases with sensory testing as measured.", callback=file_there)
+    ],
+    reference: Annotated[
+        Path, typer.Option(help="Reference: parameter, mean, sd ...", callback=file_there)
+    ],
     output: OutputFile,
     json: JsonOption = None,
 ) -> None:

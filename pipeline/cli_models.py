@@ -1,4 +1,4 @@
-"""Subcommands that learn, judge, explain, predict and report."""
+"""Subcommands that learn, judge, explain and report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from pipeline.cli_app import (
+    FeatureTable,
     JsonOption,
+    OutcomeTable,
     OutputFile,
     OutputFolder,
     ParametersOption,
@@ -17,14 +19,20 @@ from pipeline.cli_app import (
     StudyFolder,
     app,
     emit,
+    file_there,
+    folder_there,
     load,
 )
+
+TrainedTarget = Annotated[
+    Path, typer.Argument(help="Output folder of a trained target.", callback=folder_there)
+]
 
 
 @app.command()
 def train(
-    features: Annotated[Path, typer.Option(help="Feature table.")],
-    outcomes: Annotated[Path, typer.Option(help="Outcome table.")],
+    features: FeatureTable,
+    outcomes: OutcomeTable,
     target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")],
     output: OutputFolder,
     record_too_few: Annotated[
@@ -55,8 +63,8 @@ def train(
 
 @app.command()
 def joint(
-    features: Annotated[Path, typer.Option(help="Feature table.")],
-    outcomes: Annotated[Path, typer.Option(help="Outcome table.")],
+    features: FeatureTable,
+    outcomes: OutcomeTable,
     output: OutputFolder,
     params: ParamsOption = None,
     json: JsonOption = None,
@@ -76,7 +84,9 @@ def joint(
 
 @app.command()
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="Table with outcomes and predicted risks.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="Table with outcomes and predicted risks.", callback=file_there)
+    ],
     outcome: Annotated[str, typer.Option(help="Column of the 0/1 outcome.")] = "y",
     probability: Annotated[str, typer.Option(help="Column of the predicted risk.")] = "p",
     versus: Annotated[str | None, typer.Option(help="Column of a second model's risk.")] = None,
@@ -101,7 +111,8 @@ def evaluate(
         str | None, typer.Option(help="Column(s) of subgroups, joined by commas.")
     ] = None,
     cases: Annotated[
-        Path | None, typer.Option(help="Cases, for subgroup columns the predictions lack.")
+        Path | None,
+        typer.Option(help="Cases, for subgroup columns the predictions lack.", callback=file_there),
     ] = None,
     ladder: Annotated[bool, typer.Option(help="Judge every candidate of a training run.")] = False,
     output: Annotated[Path | None, typer.Option(help="With --ladder: folder to write to.")] = None,
@@ -212,12 +223,17 @@ def biomarker(
 
 @app.command()
 def explain(
-    target: Annotated[Path, typer.Argument(help="Output folder of a trained target.")],
-    features: Annotated[Path, typer.Option(help="Feature table it was trained on.")],
+    target: TrainedTarget,
+    features: Annotated[
+        Path, typer.Option(help="Feature table it was trained on.", callback=file_there)
+    ],
     output: OutputFolder,
     outcomes: Annotated[
         Path | None,
-        typer.Option(help="Outcome table: how ranks and reasons move on resampled persons."),
+        typer.Option(
+            help="Outcome table: how ranks and reasons move on resampled persons.",
+            callback=file_there,
+        ),
     ] = None,
     params: ParamsOption = None,
 ) -> None:
@@ -235,100 +251,6 @@ def explain(
 
 
 @app.command()
-def predict(
-    model: Annotated[Path, typer.Option(help="A bundle, or a study's output folder.")],
-    input: Annotated[
-        str, typer.Option("--input", help="Cases: a file, a folder, a pattern, or - for stdin.")
-    ],
-    output: OutputFile,
-    rejects: Annotated[
-        Path | None, typer.Option(help="Rejected rows; default: beside the output.")
-    ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Add every contribution.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="End with 11 on any reject.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a killed run.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    input_format: Annotated[str, typer.Option(help="Of standard input: csv, tsv ...")] = "csv",
-    top: Annotated[int, typer.Option(min=0, help="Name so many largest contributions.")] = 0,
-    pseudonymise: Annotated[
-        Path | None, typer.Option(help="File of a secret: ids become keyed hashes.")
-    ] = None,
-    engine: Annotated[str, typer.Option(help="local or spark (Parquet in).")] = "local",
-    spark_master: Annotated[
-        str, typer.Option(help="Spark's master URL, or: configured.")
-    ] = "local[*,4]",
-    params: ParamsOption = None,
-    json: JsonOption = None,
-) -> None:
-    """Score raw cases; rows that break the contract go to the rejects file.
-
-    Example: eih predict --model outputs/demo --input new.csv --output predictions.csv
-    """
-    from pipeline.predict import PredictOptions, run
-    from pipeline.progress import counting
-
-    options = PredictOptions(
-        rejects,
-        explain,
-        strict,
-        resume,
-        workers,
-        input_format,
-        top,
-        pseudonymise,
-        engine,
-        spark_master,
-    )
-    with counting("predict", "rows") as progress:
-        summary = run(load(params).predict, model, input, output, options, progress)
-    emit(summary, json)
-    if json != "-":
-        typer.echo(
-            f"{summary['rows_in']} rows in, {summary['predicted']} predicted, "
-            f"{summary['rejected']} rejected ({summary['rejects']})"
-        )
-        for code, count in summary["rejected_by_reason"].items():
-            typer.echo(f"  {code}: {count}")
-
-
-@app.command()
-def monitor(
-    predictions: Annotated[Path, typer.Argument(help="What 'eih predict' wrote.")],
-    outcomes: Annotated[
-        Path | None, typer.Argument(help="Keys and 0/1 outcomes by target, as far as known.")
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="A bundle or study: the risks of training.")
-    ] = None,
-    summary: Annotated[
-        Path | None, typer.Option(help="JSON of 'eih predict --json': drift of the cases.")
-    ] = None,
-    max_psi: Annotated[float, typer.Option(help="Least PSI that is drift.")] = 0.25,
-    max_shift: Annotated[float, typer.Option(help="Calibration in the large, log-odds.")] = 0.4,
-    max_slope_error: Annotated[float, typer.Option(help="Distance of the slope from 1.")] = 0.3,
-    max_oe: Annotated[float, typer.Option(help="Observed / expected, or its inverse.")] = 1.25,
-    alpha: Annotated[float, typer.Option(help="False alarms of a run without drift.")] = 0.01,
-    json: JsonOption = None,
-) -> None:
-    """Has a model in use drifted? Ends with 14 where a limit is exceeded beyond chance.
-
-    Example: eih monitor predictions.csv outcomes.csv --model outputs/demo --json -
-    """
-    from models.calibration_drift import CalibrationLimits
-    from models.drift import Limits
-    from pipeline.monitor import MonitorLimits, Watching, require_no_drift, run, sentences
-
-    calibration = CalibrationLimits(max_shift, max_slope_error, max_oe, alpha)
-    limits = MonitorLimits(Limits(max_psi, alpha), calibration)
-    result = run(predictions, Watching(outcomes, model, summary), limits)
-    emit(result, json)
-    if json != "-":
-        for line in sentences(result):
-            typer.echo(line)
-    require_no_drift(result)
-
-
-@app.command()
 def report(folder: StudyFolder, output: OutputFolder, params: ParamsOption = None) -> None:
     """Stage: the study's results as one page.
 
@@ -342,7 +264,7 @@ def report(folder: StudyFolder, output: OutputFolder, params: ParamsOption = Non
 
 @app.command()
 def register(
-    target: Annotated[Path, typer.Argument(help="Output folder of a trained target.")],
+    target: TrainedTarget,
     output: OutputFile,
     params: ParamsOption = None,
 ) -> None:

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli_app import JsonOption, ParamsOption, app, emit, load
+from pipeline.cli_app import JsonOption, ParamsOption, app, emit, folder_there, load
 
-Trained = Annotated[Path, typer.Argument(help="Output folder of a study after featurize.")]
+Trained = Annotated[
+    Path, typer.Argument(help="Output folder of a study after featurize.", callback=folder_there)
+]
 Target = Annotated[str, typer.Option(help="response, hyperalgesia or flare.")]
 One = Annotated[str, typer.Option(help="A rung of the ladder, or 'selected' for its choice.")]
 Several = Annotated[str, typer.Option(help="Rungs of the ladder, joined by commas.")]

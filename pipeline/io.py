@@ -21,6 +21,7 @@ import pyreadstat
 
 from features.contract import Checked, Violation, check_cases, check_measurements
 from pipeline.errors import ConfigError, TableError
+from pipeline.paths import check_file
 from pipeline.zip_guard import check_workbook
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
@@ -66,16 +67,6 @@ def read_table(
     except (OSError, ValueError, KeyError, ImportError, pyreadstat.ReadstatError) as error:
         raise TableError(f"{path}: could not be read as {suffix} ({_short(error)}).") from None
     raise TableError(f"{path}: expected one of {', '.join(READABLE)}, found '{suffix}'.")
-
-
-def check_file(path: Path) -> None:
-    """Raise TableError unless ``path`` is a file that holds something."""
-    if not path.exists():
-        raise TableError(f"{path}: expected a file, found nothing there. Check the path.")
-    if path.is_dir():
-        raise TableError(f"{path}: expected a file, found a folder.")
-    if path.stat().st_size == 0:
-        raise TableError(f"{path}: expected a table with a header, found an empty file.")
 
 
 def _short(error: Exception) -> str:

@@ -55,8 +55,12 @@ def unsafe_keys(table: pd.DataFrame) -> list[Violation]:
     found: list[Violation] = []
     for name in KEYS:
         array, lone = _encoded(table[name])
-        hidden = _rows(pc.or_(pc.invert(pc.utf8_is_printable(array)), lone))
-        long = _rows(pc.greater(pc.utf8_length(array), LONGEST_KEY))
+        # Of ASCII both are known in a tenth of the time.
+        plain = pc.all(pc.string_is_ascii(array), min_count=0).as_py()
+        printable = (pc.ascii_is_printable if plain else pc.utf8_is_printable)(array)
+        length = (pc.binary_length if plain else pc.utf8_length)(array)
+        hidden = _rows(pc.or_(pc.invert(printable), lone))
+        long = _rows(pc.greater(length, LONGEST_KEY))
         if hidden:
             expected = "printable characters"
             found.append(Violation(name, UNPRINTABLE, hidden, expected, f"{len(hidden)} others"))

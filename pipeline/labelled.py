@@ -15,7 +15,8 @@ import pyreadstat
 
 from pipeline import redcap
 from pipeline.errors import TableError
-from pipeline.io import check_file, read_table
+from pipeline.io import read_table
+from pipeline.paths import check_file
 from pipeline.study_map import SourceFile
 
 DECIMAL_COMMA = re.compile(r"^\s*([+-]?\d*),(\d+)\s*$")

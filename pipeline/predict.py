@@ -17,12 +17,13 @@ from models.bundle import Bundle
 from models.drift import Limits
 from pipeline.artefacts import bundle_id, find_bundles
 from pipeline.batch import Progress, Score, Summary, Work, put_together, score_all
-from pipeline.batch_input import STDIN, Chunk, find_files, rows_per_chunk
+from pipeline.batch_input import Chunk, find_files, rows_per_chunk
 from pipeline.batch_parts import Parts
 from pipeline.config import PredictParams
 from pipeline.errors import ConfigError, TableError, WorkerLostError
 from pipeline.io import writing
 from pipeline.key_texts import key_fingerprint, read_key
+from pipeline.paths import STDIN
 from pipeline.rejects import ragged_rejects
 from pipeline.scoring import (
     ScoreBatch,
