@@ -13,7 +13,16 @@ from features.columns_person import (
     MEDICATIONS,
 )
 from features.reference import load_reference
-from features.spec import Builder, FeatureSpec, Role, Vector, indicators, level_codes, numbers
+from features.spec import (
+    Builder,
+    FeatureSpec,
+    Role,
+    Vector,
+    indicators,
+    level_codes,
+    log1p,
+    numbers,
+)
 
 
 def _groups(condition: dict[str, Vector]) -> dict[str, Vector]:
@@ -50,8 +59,8 @@ def _treatment(cases: pd.DataFrame) -> dict[str, Vector]:
     beside = {f"cointervention_{n}": numbers(cases, f"cointervention_{n}") for n in COINTERVENTIONS}
     return {
         **{name: numbers(cases, name) for name in MEDICATIONS},
-        "opioid_dose_log_mg_day": np.log1p(numbers(cases, "opioid_dose_mg_day")),
-        "treatments_failed_log": np.log1p(failed),
+        "opioid_dose_log_mg_day": log1p(numbers(cases, "opioid_dose_mg_day")),
+        "treatments_failed_log": log1p(failed),
         "refractory_pain": refractory(failed),
         **beside,
         "cointerventions": np.add.reduce(list(beside.values())),
@@ -72,8 +81,8 @@ def build_condition(cases: pd.DataFrame) -> dict[str, Vector]:
         **condition,
         **_groups(condition),
         **{name: numbers(cases, name) for name in PAIN},
-        "pain_duration_log_months": np.log1p(numbers(cases, "pain_duration_months")),
-        "pain_areas_log": np.log1p(numbers(cases, "pain_areas")),
+        "pain_duration_log_months": log1p(numbers(cases, "pain_duration_months")),
+        "pain_areas_log": log1p(numbers(cases, "pain_areas")),
         "widespread_pain": numbers(cases, "widespread_pain"),
         "nociplastic_grade": _nociplastic(cases),
         **_treatment(cases),

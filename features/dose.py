@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from features.columns import CASES_BY_NAME
-from features.spec import FeatureSpec, Vector, delivered_or, level_codes, numbers
+from features.spec import FeatureSpec, Vector, delivered_or, level_codes, log1p, numbers
 
 
 def met_minutes(mets: Vector, duration_min: Vector) -> Vector:
@@ -68,13 +68,13 @@ def build_dose(cases: pd.DataFrame) -> dict[str, Vector]:
     mets, cr10, mvc, rm = _intensities(cases, ("mets", "cr10", "percent_mvc", "percent_1rm"))
     of_bout = met_minutes(delivered_or(numbers(cases, "exercise_mets"), mets), duration)
     return {
-        "duration_log_min": np.log1p(duration),
+        "duration_log_min": log1p(duration),
         "frequency_per_week": weekly,
         "programme_weeks": numbers(cases, "programme_weeks"),
-        "programme_log_bouts": np.log1p(weekly * numbers(cases, "programme_weeks")),
-        "dose_log_met_min": np.log1p(of_bout),
-        "dose_log_met_min_week": np.log1p(of_bout * weekly),
-        "dose_log_session_rpe": np.log1p(session_rpe_load(cr10, duration)),
+        "programme_log_bouts": log1p(weekly * numbers(cases, "programme_weeks")),
+        "dose_log_met_min": log1p(of_bout),
+        "dose_log_met_min_week": log1p(of_bout * weekly),
+        "dose_log_session_rpe": log1p(session_rpe_load(cr10, duration)),
         **_muscular(cases, mvc, rm),
     }
 
@@ -85,9 +85,9 @@ def _muscular(cases: pd.DataFrame, mvc: Vector, rm: Vector) -> dict[str, Vector]
     share = resistance_volume(sets, repetitions, rm)
     load = resistance_volume(sets, repetitions, numbers(cases, "load_kg"))
     return {
-        "dose_log_impulse_mvc_s": np.log1p(impulse),
-        "dose_log_volume_1rm": np.log1p(share),
-        "dose_log_volume_kg": np.log1p(load),
+        "dose_log_impulse_mvc_s": log1p(impulse),
+        "dose_log_volume_1rm": log1p(share),
+        "dose_log_volume_kg": log1p(load),
     }
 
 

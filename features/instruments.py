@@ -87,13 +87,18 @@ class Scale:
         Where at most ``max_missing`` of the scale's own items are missing, the score is that
         of the mean of the answered ones; beyond that, and where none is answered, NaN.
         """
-        n_items = len(self.members)
-        total = np.zeros(len(points[0]))
-        answered = np.zeros(len(points[0]), dtype=np.int64)
-        for member in self.members:
-            known = ~np.isnan(points[member - 1])
-            total += np.where(known, points[member - 1], 0.0)
-            answered += known
+        n_items, n_rows = len(self.members), len(points[0])
+        missing = {member: np.isnan(points[member - 1]) for member in self.members}
+        if sum(bool(gaps.all()) for gaps in missing.values()) > self.max_missing:
+            return np.full(n_rows, np.nan)  # too many items that nobody was asked
+        total = np.zeros(n_rows)
+        answered = np.full(n_rows, n_items)
+        for member, gaps in missing.items():
+            if gaps.any():
+                total += np.where(gaps, 0.0, points[member - 1])
+                answered -= gaps
+            else:
+                total += points[member - 1]
         usable = (answered >= n_items - self.max_missing) & (answered > 0)
         safe = np.where(usable, answered, 1)
         # Complete rows keep the exact sum: (sum / n) * n may differ from it in the last bit.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from features.spec import Builder, FeatureSpec, Vector, delivered_or, numbers
+from features.spec import Builder, FeatureSpec, Vector, delivered_or, log1p, numbers
 
 
 def body_mass_index(weight_kg: Vector, height_cm: Vector) -> Vector:
@@ -37,10 +37,10 @@ def build_person(cases: pd.DataFrame) -> dict[str, Vector]:
         "age_years": numbers(cases, "age_years"),
         "sex_female": _female(cases),
         "bmi_kg_m2": delivered_or(numbers(cases, "bmi_kg_m2"), computed),
-        "physical_activity_log_met_min_week": np.log1p(
+        "physical_activity_log_met_min_week": log1p(
             numbers(cases, "physical_activity_met_min_week")
         ),
-        "steps_log_per_day": np.log1p(numbers(cases, "steps_per_day")),
+        "steps_log_per_day": log1p(numbers(cases, "steps_per_day")),
         **{name: numbers(cases, name) for name in PLAIN},
     }
 

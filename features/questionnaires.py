@@ -37,6 +37,8 @@ def answered_any(answers: Sequence[Vector]) -> Mask:
     any_answer = np.zeros(len(answers[0]), dtype=bool)
     for values in answers:
         any_answer |= ~np.isnan(values)
+        if any_answer.all():
+            break
     return any_answer
 
 

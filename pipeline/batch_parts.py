@@ -91,7 +91,7 @@ class Parts:
 
     def _checksum(self, name: str, kind: str) -> int:
         with pa.memory_map(str(self.folder / f"{name}.{kind}.arrow")) as file:
-            return zlib.crc32(file.read_buffer())
+            return zlib.adler32(file.read_buffer())
 
     def write(self, name: str, tables: dict[str, pa.Table], counts: dict[str, Any]) -> None:
         """Write a piece; its counts come last, and make it finished."""
