@@ -307,9 +307,10 @@ def _check_text(series: pd.Series, column: Column, violations: list[Violation]) 
     words = _missing_words(column)
     plain = None if column.levels else _plain_texts(series, words)
     if plain is not None:
-        if column.required and not column.nullable:
-            _require_values(plain.isna().to_numpy(), column, violations)
-        return plain
+        stripped, gaps = plain
+        if gaps and column.required and not column.nullable:
+            _require_values(stripped.isna().to_numpy(), column, violations)
+        return stripped
     codes, values, strange = _judge_texts(series, column, violations)
     found = np.array(values, dtype="object")
     found[strange] = np.nan
@@ -352,8 +353,10 @@ def _judge_texts(
     return codes, values, strange
 
 
-def _plain_texts(series: pd.Series, words: frozenset[str]) -> pd.Series | None:
-    """Strip texts of ASCII that Arrow holds, all at once; None for others.
+def _plain_texts(series: pd.Series, words: frozenset[str]) -> tuple[pd.Series, bool] | None:
+    """Strip texts of ASCII that Arrow holds, all at once, and say whether any is missing.
+
+    None for other texts.
 
     Ids hardly repeat, and one by one they would take longer than everything else.
     """
@@ -363,9 +366,15 @@ def _plain_texts(series: pd.Series, words: frozenset[str]) -> pd.Series | None:
     if not pc.all(pc.string_is_ascii(array), min_count=0).as_py():
         return None
     stripped = pc.utf8_trim_whitespace(array)
-    missing = pc.is_in(pc.ascii_lower(stripped), pa.array(sorted(words), array.type))
+    missing = pc.is_in(pc.ascii_lower(stripped), _words(words, array.type))
     found = pc.if_else(missing, pa.scalar(None, array.type), stripped)
-    return pd.Series(pd.array(found, dtype=series.dtype), index=series.index, name=series.name)
+    texts = pd.Series(pd.array(found, dtype=series.dtype), index=series.index, name=series.name)
+    return texts, bool(found.null_count)
+
+
+@cache
+def _words(words: frozenset[str], kind: pa.DataType) -> pa.Array:
+    return pa.array(sorted(words), kind)
 
 
 def _text(value: object) -> str:
@@ -396,7 +405,10 @@ def _intensity_violations(table: pd.DataFrame, earlier: Sequence[Violation]) -> 
     values = table["intensity_value"].to_numpy(dtype=float, copy=True)
     metric_of = table.get("intensity_metric", pd.Series(np.nan, index=table.index, dtype="object"))
     limits = _intensity_limits()
-    numbers, metrics = pd.factorize(metric_of)
+    if isinstance(metric_of.dtype, pd.CategoricalDtype):
+        numbers, metrics = metric_of.cat.codes.to_numpy(), metric_of.cat.categories
+    else:
+        numbers, metrics = pd.factorize(metric_of)
     place = {metric: i for i, metric in enumerate(limits)}
     codes = np.array([*(place.get(m, -1) for m in metrics), -1])[numbers]
     # The last pair serves code -1: rows without a metric have no limits of their own.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -178,6 +179,10 @@ class Instrument:
 
     def item_columns(self) -> tuple[str, ...]:
         """Names of the items in ``cases``."""
+        return self._item_columns
+
+    @cached_property
+    def _item_columns(self) -> tuple[str, ...]:
         return tuple(f"{self.name}_{i}" for i in range(1, self.n_items + 1))
 
     def scale_column(self, scale: str) -> str:

@@ -55,12 +55,10 @@ def unsafe_keys(table: pd.DataFrame) -> list[Violation]:
     found: list[Violation] = []
     for name in KEYS:
         array, lone = _encoded(table[name])
-        # Of ASCII both are known in a tenth of the time.
-        plain = pc.all(pc.string_is_ascii(array), min_count=0).as_py()
-        printable = (pc.ascii_is_printable if plain else pc.utf8_is_printable)(array)
-        length = (pc.binary_length if plain else pc.utf8_length)(array)
-        hidden = _rows(pc.or_(pc.invert(printable), lone))
-        long = _rows(pc.greater(length, LONGEST_KEY))
+        if _are_plain(array):
+            continue
+        hidden = _rows(pc.or_(pc.invert(pc.utf8_is_printable(array)), lone))
+        long = _rows(pc.greater(pc.utf8_length(array), LONGEST_KEY))
         if hidden:
             expected = "printable characters"
             found.append(Violation(name, UNPRINTABLE, hidden, expected, f"{len(hidden)} others"))
@@ -68,6 +66,13 @@ def unsafe_keys(table: pd.DataFrame) -> list[Violation]:
             expected = f"at most {LONGEST_KEY} characters"
             found.append(Violation(name, OVERSIZED, long, expected, f"{len(long)} longer ones"))
     return found
+
+
+def _are_plain(array: pa.Array) -> bool:
+    """Whether all texts are of few printable ASCII characters: known in a tenth of the time."""
+    few_bytes = (pc.max(pc.binary_length(array)).as_py() or 0) <= LONGEST_KEY
+    printable = pc.and_(pc.string_is_ascii(array), pc.ascii_is_printable(array))
+    return few_bytes and bool(pc.all(printable, min_count=0).as_py())
 
 
 def _encoded(column: pd.Series) -> tuple[pa.Array, pa.Array]:
