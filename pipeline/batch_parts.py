@@ -111,11 +111,20 @@ class Parts:
     def tables(self, kind: str) -> Iterator[pa.Table]:
         """Yield every piece's predictions, or rejects, in the order of the input."""
         for path in sorted(self.folder.glob(f"*-*.{kind}.arrow")):
-            yield feather.read_table(path)
+            yield plain_texts(feather.read_table(path))
 
     def remove(self) -> None:
         """Leave nothing behind."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def plain_texts(table: pa.Table) -> pa.Table:
+    """Spell texts out that are codes: a piece's codes are its own."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            spelt = table[field.name].cast(field.type.value_type)
+            table = table.set_column(place, field.name, spelt)
+    return table
 
 
 def part_name(task: int, chunk: int) -> str:

@@ -256,14 +256,18 @@ def score_batch(bundles: Mapping[str, Bundle], options: ScoreOptions = PLAIN) ->
 
 
 def to_arrow(columns: Mapping[str, Any] | pd.DataFrame) -> pa.Table:
-    """Fix every column's type by its name, so that no chunk can decide otherwise."""
+    """Fix every column's type by its name, so that no chunk can decide otherwise.
+
+    Texts of few kinds stay codes; :func:`pipeline.batch_parts.plain_texts` spells them out.
+    """
     n_rows = len(columns["row"])
     return pa.table({str(name): _array(c, str(name), n_rows) for name, c in columns.items()})
 
 
 def _array(column: Any, name: str, n_rows: int) -> pa.Array:
     if isinstance(column, CodedTexts):
-        return pa.array(column.texts, pa.string()).take(pa.array(column.codes))
+        codes = pa.array(column.codes, pa.int32())
+        return pa.DictionaryArray.from_arrays(codes, pa.array(column.texts, pa.string()))
     text = name in TEXTS or name.startswith(TEXT_PREFIXES)
     if text or name.rpartition("_")[0].endswith("_reason"):
         return texts(column)

@@ -89,8 +89,9 @@ class TableWriter:
         return pa_csv.CSVWriter(str(self._path), schema, write_options=options)
 
     def _flush(self, n_rows: int) -> None:
-        table = pa.concat_tables(self._waiting).combine_chunks()
-        group = table.slice(0, n_rows)
+        table = pa.concat_tables(self._waiting)
+        # One chunk each column: where pages end must not depend on how the rows came.
+        group = table.slice(0, n_rows).combine_chunks()
         self._waiting = [table.slice(n_rows)]
         self._n_waiting = table.num_rows - n_rows
         if self._path.suffix == ".parquet":
