@@ -1,7 +1,7 @@
 """The engine of batch prediction: bounded memory, several workers, and nothing lost on the way.
 
-Every chunk of the input becomes a finished piece (``batch_parts``); when all are there, they are
-put together in the order of the input. The output therefore depends neither on the size of the
+Every chunk of the input becomes a finished piece (``batch_parts``); they are put together in the
+order of the input (``batch_assembly``). The output therefore depends neither on the size of the
 chunks nor on the number of workers, and a run that was killed goes on from its finished pieces.
 """
 
@@ -31,13 +31,13 @@ from pipeline.batch_input import Chunk, Task, iter_tasks
 from pipeline.batch_parts import Parts, part_name
 from pipeline.errors import WorkerLostError
 from pipeline.scoring import ScoredTables
-from pipeline.table_writer import TableWriter, sync
 from pipeline.watch import Watched
 
 Score = Callable[[Chunk], ScoredTables]
 # Makes the function that scores; called once in every process.
 MakeScore = Callable[[], Score]
-Progress = Callable[[int], None]
+# Told the number of a finished task and how many rows it has.
+Done = Callable[[int, int], None]
 # In one process two tasks take turns: while one computes, the other reads or writes. Most of the
 # time is spent in numpy, Arrow and XGBoost, which let the other thread run. More tasks at once
 # would take more memory.
@@ -81,7 +81,7 @@ class Work:
     workers: int = 1
 
 
-def score_all(work: Work, make_score: MakeScore, parts: Parts, progress: Progress) -> Summary:
+def score_all(work: Work, make_score: MakeScore, parts: Parts, done: Done) -> Summary:
     """Score every chunk that is not finished yet.
 
     Parameters
@@ -91,8 +91,8 @@ def score_all(work: Work, make_score: MakeScore, parts: Parts, progress: Progres
         Gives the function that scores a chunk; must be picklable where ``workers`` > 1.
     parts : Parts
         Open; gets the pieces.
-    progress : callable
-        Told the number of rows of every task that was finished.
+    done : callable
+        Told the number and the rows of every task that was finished, in any order.
     """
     tasks = iter_tasks(work.paths, work.chunk_rows)
     if work.workers == 1:
@@ -100,9 +100,10 @@ def score_all(work: Work, make_score: MakeScore, parts: Parts, progress: Progres
             _score_task, chunk_rows=work.chunk_rows, score=make_score(), parts=parts
         )
         with ThreadPoolExecutor(THREADS) as threads:
-            _score_tasks(partial(threads.submit, score_one), tasks, THREADS, progress)
+            # One more than the threads: none waits while ``done`` works.
+            _score_tasks(partial(threads.submit, score_one), tasks, THREADS + 1, done)
     else:
-        _score_in_workers(work, tasks, make_score, parts, progress)
+        _score_in_workers(work, tasks, make_score, parts, done)
     return summarise(parts)
 
 
@@ -148,13 +149,13 @@ _loaded: list[Score] = []
 
 
 def _score_in_workers(
-    work: Work, tasks: Iterator[Task], make_score: MakeScore, parts: Parts, progress: Progress
+    work: Work, tasks: Iterator[Task], make_score: MakeScore, parts: Parts, done: Done
 ) -> None:
     score_one = partial(_score_in_worker, chunk_rows=work.chunk_rows, parts=parts)
     spawn = get_context("spawn")
     try:
         with ProcessPoolExecutor(work.workers, spawn, _start_worker, (make_score,)) as pool:
-            _score_tasks(partial(pool.submit, score_one), tasks, 2 * work.workers, progress)
+            _score_tasks(partial(pool.submit, score_one), tasks, 2 * work.workers, done)
     except BrokenProcessPool:
         raise WorkerLostError(
             f"--workers {work.workers}: a process was killed, most likely for lack of memory. "
@@ -183,48 +184,19 @@ def _score_tasks(
     submit: Callable[[Task], Future[int]],
     tasks: Iterable[Task],
     limit: int,
-    progress: Progress,
+    done: Done,
 ) -> None:
     """Keep at most ``limit`` tasks under way, so that text read ahead does not fill memory."""
-    waiting: set[Future[int]] = set()
+    waiting: dict[Future[int], int] = {}
     try:
         for task in tasks:
-            waiting.add(submit(task))
+            waiting[submit(task)] = task.number
             if len(waiting) >= limit:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    progress(future.result())
-        for future in as_completed(waiting):
-            progress(future.result())
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    done(waiting.pop(future), future.result())
+        for future in as_completed(list(waiting)):
+            done(waiting.pop(future), future.result())
     finally:
         # After an error nothing more is begun.
         for future in waiting:
             future.cancel()
-
-
-def put_together(parts: Parts, outputs: dict[str, Path], metadata: dict[str, str]) -> None:
-    """Write the final files from the pieces; both appear whole, or neither does.
-
-    Parameters
-    ----------
-    parts : Parts
-    outputs : dict with ``predictions`` and ``rejects``
-        .parquet, .csv or .tsv each.
-    metadata : dict of str to str
-        Goes into a Parquet file's own metadata.
-    """
-    # Names that a later run finds again: what a killed one leaves is written over.
-    unfinished = {
-        kind: path.with_name(f".{path.stem}.part{path.suffix}") for kind, path in outputs.items()
-    }
-    try:
-        for kind, path in unfinished.items():
-            with TableWriter(path, metadata) as writer:
-                for table in parts.tables(kind):
-                    writer.write(table)
-        for kind, path in unfinished.items():
-            path.replace(outputs[kind])
-            sync(outputs[kind].parent)
-    finally:
-        for path in unfinished.values():
-            path.unlink(missing_ok=True)

@@ -108,10 +108,21 @@ class Parts:
         for path in sorted(self.folder.glob("*-*.json")):
             yield read_json(path)
 
-    def tables(self, kind: str) -> Iterator[pa.Table]:
-        """Yield every piece's predictions, or rejects, in the order of the input."""
-        for path in sorted(self.folder.glob(f"*-*.{kind}.arrow")):
-            yield plain_texts(feather.read_table(path))
+    def tables(self, kind: str, prefix: str = "*-", first: str = "") -> Iterator[pa.Table]:
+        """Yield pieces' predictions, or rejects, in the order of the input.
+
+        Parameters
+        ----------
+        kind : str
+            ``predictions`` or ``rejects``.
+        prefix : str
+            What the names begin with: of one task alone.
+        first : str
+            Names before this one are left out.
+        """
+        for path in sorted(self.folder.glob(f"{prefix}*.{kind}.arrow")):
+            if path.name >= first:
+                yield plain_texts(feather.read_table(path))
 
     def remove(self) -> None:
         """Leave nothing behind."""
@@ -129,4 +140,9 @@ def plain_texts(table: pa.Table) -> pa.Table:
 
 def part_name(task: int, chunk: int) -> str:
     """Name of a piece; names sort as the input does."""
-    return f"{task:09d}-{chunk:06d}"
+    return f"{task_prefix(task)}{chunk:06d}"
+
+
+def task_prefix(task: int) -> str:
+    """Return what the names of a task's pieces begin with."""
+    return f"{task:09d}-"

@@ -16,7 +16,8 @@ from features.build import contract_hash
 from models.bundle import Bundle
 from models.drift import Limits
 from pipeline.artefacts import bundle_id, find_bundles
-from pipeline.batch import Progress, Score, Summary, Work, put_together, score_all
+from pipeline.batch import Score, Summary, Work, score_all
+from pipeline.batch_assembly import Assembly, put_together
 from pipeline.batch_input import Chunk, find_files, rows_per_chunk
 from pipeline.batch_parts import Parts
 from pipeline.config import PredictParams
@@ -42,6 +43,7 @@ __all__ = ["PredictOptions", "ScoreOptions", "Scored", "predict", "run", "score_
 
 
 SPARK = "spark"
+Progress = Callable[[int], None]
 ENGINES = ("local", SPARK)
 
 
@@ -177,13 +179,19 @@ def run(
 
     def score(parts: Parts) -> Summary:
         work = _prepare(params, str(source), parts, options, loaded)
-        if options.engine == SPARK:
-            summary = score_on_spark(work, make_score, parts, options.spark_master)
-        else:
-            summary = score_all(work, make_score, parts, progress)
-        if summary.rows_in == 0:
-            raise TableError(f"{source}: expected at least one row, found none.")
-        put_together(parts, outputs, loaded.metadata())
+        with Assembly(parts, outputs, loaded.metadata()) as assembly:
+
+            def done(task: int, rows: int) -> None:
+                assembly.take(task)
+                progress(rows)
+
+            if options.engine == SPARK:
+                summary = score_on_spark(work, make_score, parts, options.spark_master)
+            else:
+                summary = score_all(work, make_score, parts, done)
+            if summary.rows_in == 0:
+                raise TableError(f"{source}: expected at least one row, found none.")
+            put_together(assembly)
         return summary
 
     with writing(output):

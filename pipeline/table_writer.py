@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any, Self
@@ -63,9 +64,17 @@ class TableWriter:
         if kind is None and self._n_waiting:
             self._flush(self._n_waiting)
         if self._writer is not None:
-            self._writer.close()
+            writer, self._writer = self._writer, None
+            writer.close()
         if kind is None:
             sync(self._path)
+
+    def abandon(self) -> None:
+        """Close the file as it is, if it was begun; nothing more is written."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            with contextlib.suppress(OSError, pa.ArrowException):  # a full disk, once more
+                writer.close()
 
     def write(self, table: pa.Table) -> None:
         """Append rows; a table without rows still gives the file its columns."""

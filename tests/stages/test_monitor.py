@@ -154,7 +154,10 @@ def test_resumed_or_cut_otherwise_the_drift_is_the_same(
 def test_impossible_limits_are_refused(
     eih: Eih, tmp_path: Path, options: list[str], code: int, message: str
 ) -> None:
-    said = eih("monitor", tmp_path / "p.csv", *options)
+    table = tmp_path / "p.csv"
+    table.write_text("study_id,participant_id,session_id,p_response\ns,p,1,0.5\n")
+
+    said = eih("monitor", table, *options)
 
     assert (said.code, said.err) == (code, message + "\n")
 
