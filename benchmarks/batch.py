@@ -212,6 +212,7 @@ def main() -> None:
             "cpu_ratio": plain_cpu / peer_cpu,
             "rows": many,
             "rows_s": many / plain,
+            "rows_s_core": many / plain_cpu,
             "explain_ratio": explained_cpu / small_cpu,
             "linearity": (plain_cpu / many) / (small_cpu / few),
             "peak_mib": peak_mib(models, large, output),
