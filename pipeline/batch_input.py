@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -84,9 +85,10 @@ def find_files(source: str, spool: Path, kind: str = "csv") -> list[Path]:
     if source == STDIN:
         return [_spool_stdin(spool, kind)]
     path = Path(source)
-    if path.is_dir():
+    # Of os.path, which finds nothing under a name that the system cannot look up.
+    if os.path.isdir(path):
         return _some([p for p in sorted(path.iterdir()) if _is_table(p)], f"{path}: expected files")
-    if glob.has_magic(source) and not path.exists():
+    if glob.has_magic(source) and not os.path.exists(path):
         matched = [Path(p) for p in sorted(glob.glob(source))]
         return _some([p for p in matched if _is_table(p)], f"{source}: expected matching files")
     check_file(path)

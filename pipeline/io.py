@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import stat
 import sys
 import tempfile
 import tomllib
@@ -70,11 +71,17 @@ def read_table(
 
 def check_file(path: Path) -> None:
     """Raise TableError unless ``path`` is a file that holds something."""
-    if not path.exists():
-        raise TableError(f"{path}: expected a file, found nothing there. Check the path.")
-    if path.is_dir():
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise TableError(f"{path}: expected a file, found nothing there. Check the path.") from None
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error.strerror}).") from None
+    if stat.S_ISDIR(found.st_mode):
         raise TableError(f"{path}: expected a file, found a folder.")
-    if path.stat().st_size == 0:
+    if not stat.S_ISREG(found.st_mode):
+        raise TableError(f"{path}: expected a file, found a pipe or a device.")
+    if found.st_size == 0:
         raise TableError(f"{path}: expected a table with a header, found an empty file.")
 
 
@@ -112,6 +119,8 @@ def iter_text(
         raise TableError(
             f"{path}: expected UTF-8 text, found other bytes. Save it as UTF-8."
         ) from None
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error.strerror}).") from None
     except csv.Error as error:
         raise TableError(f"{path}: expected delimited text ({_short(error)}).") from None
 
