@@ -406,7 +406,9 @@ def files(draw: st.DrawFn) -> File:
         for end in ("\n", "\r\n")
     ]
     for line in [header, *lines]:
-        draw(st.sampled_from(writers)).writerow(line)
+        # A carriage return that is not quoted ends a line.
+        quoting = writers[:2] if any("\r" in cell for cell in line) else writers
+        draw(st.sampled_from(quoting)).writerow(line)
         text.write(draw(st.sampled_from(["", "", "", "\n"])))
     return File(suffix, text.getvalue().encode(), known, tuple(header))
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import register, spark_engine
+from pipeline import joint, register, spark_engine
 from pipeline.artefacts import find_bundles
 from pipeline.batch import Work
 from pipeline.batch_parts import Parts
@@ -98,6 +98,21 @@ def test_spark_gives_the_bytes_and_the_summary_of_a_local_run(
     for end in (".parquet", ".rejects.csv"):
         assert (tmp_path / f"spark{end}").read_bytes() == (tmp_path / f"local{end}").read_bytes()
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.slow
+@needs_spark
+def test_spark_gives_the_bytes_of_a_local_run_of_the_joint_model(
+    trained: Path, small: Params, messy: Path, tmp_path: Path
+) -> None:
+    both = tmp_path / "joint"
+    joint.run(small, (trained / "features.parquet", trained / "outcomes.parquet"), both)
+
+    _, spark = predict_both(both, messy, tmp_path, explain=True)
+
+    assert spark["targets"] == ["hyperalgesia", "response"]
+    for end in (".parquet", ".rejects.csv"):
+        assert (tmp_path / f"spark{end}").read_bytes() == (tmp_path / f"local{end}").read_bytes()
 
 
 def kill_once(marker: Path, trained: Path) -> Callable[..., Any]:
