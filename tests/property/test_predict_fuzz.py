@@ -102,6 +102,7 @@ SURE = (
     ("participant_id", " "),
     ("modality", ""),
     ("age_years", "forty"),
+    ("age_years", "500"),
     ("pcs_3", "1.5"),
     ("sex", "?"),
     ("intensity_value", "160"),
@@ -174,7 +175,7 @@ def is_missing(text: str, column: str) -> bool:
 def number(text: str, column: str) -> float | None:
     # Any blank may surround a number, as it may a word; inside, only ASCII counts.
     found = NUMBER.fullmatch(text.strip())
-    return None if is_missing(text, column) or not found else float(text)
+    return None if is_missing(text, column) or not found else float(text.strip())
 
 
 def cell_fault(text: str, name: str) -> str | None:
