@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from models.bundle_checks import check_scorer, check_training, check_uncertainty, read_json
 from models.errors import BundleError
 from models.profile import Profile
 from models.scorers import SCORERS, BoostedScorer, Contributions, Scorer
@@ -159,11 +160,11 @@ class Bundle:
             for n in sorted(set(running) & set(self.contract))
             if running[n] != self.contract[n]
         ]
-        commit = self.record.get("git_commit") or "unknown"
+        commit = shown(self.record.get("git_commit") or "unknown")
         raise BundleError(
             f"bundle for {self.target}: was made under another contract (git {commit}) than this "
             f"program's. Predict with that version, or train again. Differences: "
-            f"{', '.join(added + gone + changed)}."
+            f"{', '.join(shown(n) for n in added + gone + changed)}."
         )
 
 
@@ -211,13 +212,13 @@ def from_files(files: Files, where: str) -> Bundle:
     """
     _check_manifest(files, where)
     try:
-        content = json.loads(files["bundle.json"])
+        content = read_json(files["bundle.json"])
         if content["format"] != FORMAT:
             raise BundleError(
-                f"{where}: expected bundle format {FORMAT}, found {content['format']}."
+                f"{where}: expected bundle format {FORMAT}, found {shown(content['format'])}."
             )
         _check_parts(content)
-        return Bundle(
+        bundle = Bundle(
             content["target"],
             content["candidate"],
             _scorer(files),
@@ -228,7 +229,9 @@ def from_files(files: Files, where: str) -> Bundle:
             _profile(files),
             _uncertainty(files),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        _check_numbers(bundle)
+        return bundle
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, BundleError):
             raise BundleError(str(error).replace("boosted trees", where, 1)) from None
         raise BundleError(f"{where}: not a readable bundle ({type(error).__name__}).") from None
@@ -242,17 +245,35 @@ def _check_parts(content: Mapping[str, Any]) -> None:
         and isinstance(features, list)
         and all(isinstance(f, dict) and isinstance(f["name"], str) for f in features)
         and all(isinstance(content[name], dict) for name in ("contract", "training", "record"))
+        and all(isinstance(f.get("block", ""), str) for f in features)
         and all(isinstance(digest, str) for digest in contract.values())
+        and isinstance(content["record"].get("git_commit", ""), str)
     )
     if not right:
         raise TypeError
+
+
+def _check_numbers(bundle: Bundle) -> None:
+    """Raise ValueError, KeyError or TypeError for what no prediction can be made of."""
+    check_training(bundle.training)
+    check_scorer(bundle.scorer, bundle.feature_names)
+    if bundle.uncertainty is not None:
+        check_uncertainty(bundle.uncertainty, bundle.feature_names)
+    if bundle.profile is not None and not set(bundle.profile.features) <= set(bundle.feature_names):
+        raise ValueError("profile, features: expected those of the bundle")
+
+
+def shown(value: Any) -> str:
+    """Return what a bundle says in a form that stays on one line of a message."""
+    text = str(value)[:80]
+    return text if text.isprintable() else ascii(text)
 
 
 def _check_manifest(files: Files, where: str) -> None:
     if "manifest.json" not in files:
         raise BundleError(f"{where}: expected a bundle folder, found no manifest.json in it.")
     try:
-        manifest = json.loads(files["manifest.json"])
+        manifest = read_json(files["manifest.json"])
         named = {str(name): str(digest) for name, digest in manifest.items()}
     except (ValueError, AttributeError, RecursionError):
         raise BundleError(f"{where}: manifest.json is not a JSON object.") from None
@@ -262,7 +283,7 @@ def _check_manifest(files: Files, where: str) -> None:
     altered = [n for n in named if n in files and hashlib.sha256(files[n]).hexdigest() != named[n]]
     faults = [
         *(f"{n} is missing" for n in sorted(set(named) - present)),
-        *(f"{n} is not in the manifest" for n in sorted(present - set(named))),
+        *(f"{shown(n)} is not in the manifest" for n in sorted(present - set(named))),
         *(f"{n} was altered" for n in altered),
     ]
     if faults:
@@ -270,7 +291,7 @@ def _check_manifest(files: Files, where: str) -> None:
 
 
 def _scorer(files: Files) -> Scorer:
-    content = json.loads(files["scorer.json"])
+    content = read_json(files["scorer.json"])
     kind: Callable[..., Scorer] = SCORERS[content.pop("kind")]
     if kind is BoostedScorer:
         content["ubj"] = files["booster.ubj"]
@@ -291,13 +312,13 @@ def _tables(files: Files) -> TreeTables | None:
 def _profile(files: Files) -> Profile | None:
     if "profile.json" not in files:
         return None
-    return Profile.from_dict(json.loads(files["profile.json"]))
+    return Profile.from_dict(read_json(files["profile.json"]))
 
 
 def _uncertainty(files: Files) -> Uncertainty | None:
     if "uncertainty.json" not in files:
         return None
-    return Uncertainty.from_dict(json.loads(files["uncertainty.json"]))
+    return Uncertainty.from_dict(read_json(files["uncertainty.json"]))
 
 
 def _json(content: Any) -> bytes:

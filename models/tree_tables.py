@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
@@ -92,8 +93,7 @@ class TreeTables:
             For a missing file, and one that is no plain array.
         """
         names = [f.name for f in fields(cls)]
-        read = {n: np.load(io.BytesIO(files[f"tables_{n}.npy"]), allow_pickle=False) for n in names}
-        return cls(**read)
+        return cls(**{n: _read_npy(files[f"tables_{n}.npy"]) for n in names})
 
     def check(self, n_columns: int) -> None:
         """Refuse tables that a compiled loop, which checks nothing, would read beyond their end.
@@ -142,6 +142,18 @@ def _layout(n_parts: int) -> dict[str, tuple[type, tuple[int, ...]]]:
 
 
 TABLE_FILES = tuple(f"tables_{f.name}.npy" for f in fields(TreeTables))
+
+
+def _read_npy(content: bytes) -> Array:
+    """Read a plain array; its header is held against the bytes there are before they are read."""
+    source = io.BytesIO(content)
+    if np.lib.format.read_magic(source) != (1, 0):
+        raise ValueError("expected an array in version 1.0 of NumPy's format")
+    shape, by_column, kind = np.lib.format.read_array_header_1_0(source)
+    values = content[source.tell() :]
+    if kind.hasobject or by_column or math.prod(shape) * kind.itemsize != len(values):
+        raise ValueError("expected a plain array of as many values as its header says")
+    return np.frombuffer(values, kind).reshape(shape).copy()
 
 
 def _npy(array: Array) -> bytes:

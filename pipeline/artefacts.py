@@ -17,7 +17,7 @@ import pandas as pd
 from features.build import build_features, contract_parts
 from features.columns import CASES, KEYS
 from features.contract import check_cases
-from models.bundle import BUNDLE_FILES, Bundle, from_files, to_files
+from models.bundle import BUNDLE_FILES, Bundle, from_files, shown, to_files
 from models.errors import BundleError
 from pipeline.errors import TableError
 from pipeline.io import atomic_path
@@ -159,8 +159,8 @@ def check_probe(bundle: Bundle, where: str) -> None:
         raise BundleError(
             f"{where}: this program answers the bundle's probe cases differently, though the "
             "contract is the same: a feature builder or a library has changed. Predict with the "
-            f"version that made it (git {bundle.record.get('git_commit') or 'unknown'}), or train "
-            "again."
+            f"version that made it (git {shown(bundle.record.get('git_commit') or 'unknown')}), or "
+            "train again."
         )
 
 

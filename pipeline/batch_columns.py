@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features.columns import CASES_BY_NAME
-from features.contract import check_cases
+from features.contract import Violation, check_cases
 from pipeline.errors import TableError
 from pipeline.io import describe
 
@@ -31,12 +31,17 @@ def wanted_columns(names: Sequence[str], path: Path) -> list[str]:
     TableError
         If a required column is missing or a known one is there twice: no row could be scored.
     """
+    known = [n for n in names if n in CASES_BY_NAME]
+    # Of a hundred thousand names only those that the contract knows are checked, unless it fails.
+    if _fatal(known):
+        raise TableError(describe(_fatal(names), path))
+    return known
+
+
+def _fatal(names: Sequence[str]) -> list[Violation]:
     checked = check_cases(pd.DataFrame(columns=list(names), dtype="object"), unique=False)
     found = checked.table_violations()
-    fatal = [v for v in found if v.code in ("missing_column", "repeated_column")]
-    if fatal:
-        raise TableError(describe(fatal, path))
-    return [n for n in names if n in CASES_BY_NAME]
+    return [v for v in found if v.code in ("missing_column", "repeated_column")]
 
 
 def check_types(schema: pa.Schema, names: Sequence[str], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.columns import CASES_BY_NAME
 from pipeline.batch_columns import check_types, to_frame, wanted_columns
 from pipeline.errors import ConfigError, TableError
-from pipeline.io import READABLE, RaggedRow, iter_tables
+from pipeline.io import DELIMITERS, READABLE, RaggedRow, iter_text, read_table
 from pipeline.paths import STDIN, check_file
 
 # Enough rows to keep numpy busy, few enough to hold a hundred columns of text in memory.
@@ -84,9 +86,10 @@ def find_files(source: str, spool: Path, kind: str = "csv") -> list[Path]:
     if source == STDIN:
         return [_spool_stdin(spool, kind)]
     path = Path(source)
-    if path.is_dir():
+    # Of os.path, which finds nothing under a name that the system cannot look up.
+    if os.path.isdir(path):
         return _some([p for p in sorted(path.iterdir()) if _is_table(p)], f"{path}: expected files")
-    if glob.has_magic(source) and not path.exists():
+    if glob.has_magic(source) and not os.path.exists(path):
         matched = [Path(p) for p in sorted(glob.glob(source))]
         return _some([p for p in matched if _is_table(p)], f"{source}: expected matching files")
     check_file(path)
@@ -131,7 +134,7 @@ def _bytes_per_row(path: Path) -> float:
         groups = range(metadata.num_row_groups)
         size = sum(metadata.row_group(g).total_byte_size for g in groups)
         # Dictionaries and runs unfold in memory: a value takes eight bytes there.
-        return float(max(size / max(metadata.num_rows, 1), 8.0 * metadata.num_columns))
+        return float(max(size / max(metadata.num_rows, 1), 8.0 * metadata.num_columns, 1.0))
     with path.open("rb") as handle:
         sample = handle.read(SAMPLE_BYTES)
     # A cell of text becomes a Python string of about fifty bytes.
@@ -152,15 +155,29 @@ def iter_tasks(paths: Sequence[Path], chunk_rows: int) -> Iterator[Task]:
                 row += metadata.row_group(group).num_rows if metadata.num_row_groups else 0
                 number += 1
             continue
-        first = row
-        for frame, ragged in iter_tables(path, chunk_rows):
-            moved = tuple((first + at, n_cells) for at, n_cells in ragged)
-            wanted = wanted_columns([str(n) for n in frame.columns], path)
-            known = frame[wanted].set_axis(frame.index + first)
-            chunk = Chunk(path, known, moved, frame.shape[1])
+        for chunk in _read_chunks(path, row, chunk_rows):
             yield Task(number, path, row, chunk=chunk)
-            row += len(frame) + len(ragged)
+            row += len(chunk.frame) + len(chunk.ragged)
             number += 1
+
+
+def _read_chunks(path: Path, first: int, chunk_rows: int) -> Iterator[Chunk]:
+    """Yield the chunks of a file of another kind than Parquet; rows are numbered from ``first``."""
+    header: list[str] = []
+
+    def known(names: Sequence[str]) -> list[str]:
+        header.extend(names)
+        return wanted_columns(names, path)
+
+    if path.suffix.lower() in DELIMITERS:
+        frames = iter_text(path, chunk_rows, keep=known)
+    else:
+        whole = read_table(path)
+        kept = whole[known([str(n) for n in whole.columns])]
+        frames = ((kept.iloc[at : at + chunk_rows], []) for at in range(0, len(kept), chunk_rows))
+    for frame, ragged in frames:
+        moved = tuple((first + at, n_cells) for at, n_cells in ragged)
+        yield Chunk(path, frame.set_axis(frame.index + first), moved, len(header))
 
 
 def _parquet(path: Path) -> pq.ParquetFile:
@@ -181,12 +198,31 @@ def _group_chunks(path: Path, group: int, first_row: int, chunk_rows: int) -> It
         return
     row = first_row
     try:
-        for batch in source.iter_batches(chunk_rows, row_groups=[group], columns=wanted):
+        fitting = max(1, min(chunk_rows, CHUNK_BYTES // _longest_repeated(path, group, wanted)))
+        for batch in source.iter_batches(fitting, row_groups=[group], columns=wanted):
             frame = to_frame(batch)
             yield Chunk(path, frame.set_axis(range(row, row + len(frame))), n_columns=len(names))
             row += len(frame)
     except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: could not be read as .parquet ({_short(error)}).") from None
+
+
+def _longest_repeated(path: Path, group: int, names: Sequence[str]) -> int:
+    """Bytes of the longest text that a group stores once for all rows that have it; at least 1.
+
+    A file of kilobytes can so name a megabyte for each of a million rows. One row read as it is
+    stored shows all that rows can refer to.
+    """
+    texts = [n for n in names if CASES_BY_NAME[n].kind in ("text", "category")]
+    source = pq.ParquetFile(path, buffer_size=READ_BYTES, pre_buffer=False, read_dictionary=texts)
+    longest = 1
+    for batch in source.iter_batches(1, row_groups=[group], columns=texts):
+        for column in batch.columns:
+            if pa.types.is_dictionary(column.type) and len(column.dictionary):
+                lengths = pc.binary_length(column.dictionary)
+                longest = max(longest, pc.max(lengths).as_py() or 1)
+        break
+    return longest
 
 
 def _short(error: Exception) -> str:

@@ -67,8 +67,12 @@ class Parts:
         else:
             write_json(state, self.folder / STATE)
 
+    def state(self) -> Any:
+        """Return what run this is, as :meth:`claim` wrote it."""
+        return read_json(self.folder / STATE)
+
     def _check_same(self, state: dict[str, Any]) -> None:
-        stored = read_json(self.folder / STATE)
+        stored = self.state()
         wanted = json.loads(json.dumps(state))
         differing = sorted(k for k in {*stored, *wanted} if stored.get(k) != wanted.get(k))
         if differing:

@@ -9,7 +9,8 @@ import os
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,9 @@ def read_table(
     suffix = path.suffix.lower()
     try:
         if suffix in DELIMITERS:
-            how = {"ragged": "raise", "repeated": "keep" if allow_repeated else "raise"}
-            frames = [frame for frame, _ in iter_text(path, sys.maxsize, delimiter, **how)]
-            return frames[0]
+            repeated = "keep" if allow_repeated else "raise"
+            chunks = iter_text(path, sys.maxsize, delimiter, ragged="raise", repeated=repeated)
+            return next(frame for frame, _ in chunks)
         if suffix == ".parquet":
             return pd.read_parquet(path)
         if suffix == ".xlsx":
@@ -74,6 +75,8 @@ def _short(error: Exception) -> str:
 
 
 RaggedRow = tuple[int, int]  # (0-based position, number of cells found)
+# Given a header's names, returns those whose cells are kept.
+Keep = Callable[[list[str]], Sequence[str]]
 
 
 def iter_text(
@@ -82,6 +85,7 @@ def iter_text(
     delimiter: str | None = None,
     ragged: str = "collect",
     repeated: str = "raise",
+    keep: Keep | None = None,
 ) -> Iterator[tuple[pd.DataFrame, list[RaggedRow]]]:
     """Yield a delimited text file as frames of text with the rows' positions as index.
 
@@ -89,7 +93,7 @@ def iter_text(
     are returned beside each frame (``ragged="collect"``) or raise (``ragged="raise"``). Blank
     lines are skipped, as every reader of CSV does. Names that occur twice raise
     (``repeated="raise"``) or are kept (``"keep"``). A file with a header and no rows yields one
-    empty frame.
+    empty frame. Cells of columns that ``keep`` leaves out are never held.
     """
     mark = delimiter or DELIMITERS[path.suffix.lower()]
     try:
@@ -98,11 +102,14 @@ def iter_text(
             header = next(reader, [])
             if repeated == "raise":
                 _check_header(path, header)
-            yield from _chunks(path, header, reader, chunk_rows, ragged)
+            kept = header if keep is None else list(keep(header))
+            yield from _chunks(path, (header, kept), reader, chunk_rows, ragged)
     except UnicodeDecodeError:
         raise TableError(
             f"{path}: expected UTF-8 text, found other bytes. Save it as UTF-8."
         ) from None
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error.strerror}).") from None
     except csv.Error as error:
         raise TableError(f"{path}: expected delimited text ({_short(error)}).") from None
 
@@ -121,7 +128,8 @@ def parse_text(handle: Iterable[str], where: Path) -> pd.DataFrame:
         header = next(reader, [])
         if not header:
             raise TableError(f"{where}: expected a table with a header, found nothing.")
-        frames = [frame for frame, _ in _chunks(where, header, reader, sys.maxsize, "raise")]
+        chunks = _chunks(where, (header, header), reader, sys.maxsize, "raise")
+        frames = [frame for frame, _ in chunks]
     except csv.Error as error:
         raise TableError(f"{where}: expected delimited text ({_short(error)}).") from None
     return frames[0]
@@ -178,7 +186,7 @@ def guess_delimiter(path: Path) -> str | None:
 
 
 def _check_header(path: Path, header: list[str]) -> None:
-    repeated = sorted({name for name in header if header.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(header).items() if count > 1)
     if repeated:
         raise TableError(
             f"{path}: expected column names that occur once, found {', '.join(repeated[:5])} "
@@ -187,8 +195,14 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 
 def _chunks(
-    path: Path, header: list[str], reader: Iterable[list[str]], chunk_rows: int, ragged: str
+    path: Path,
+    names: tuple[list[str], list[str]],
+    reader: Iterable[list[str]],
+    chunk_rows: int,
+    ragged: str,
 ) -> Iterator[tuple[pd.DataFrame, list[RaggedRow]]]:
+    header, kept = names
+    places = None if kept is header else [header.index(name) for name in kept]
     rows: list[list[str]] = []
     positions: list[int] = []
     bad: list[RaggedRow] = []
@@ -206,13 +220,13 @@ def _chunks(
                 )
             bad.append((position, len(row)))
         else:
-            rows.append(row)
+            rows.append(row if places is None else [row[i] for i in places])
             positions.append(position)
         if len(rows) + len(bad) >= chunk_rows:
-            yield pd.DataFrame(rows, columns=header, index=positions, dtype="object"), bad
+            yield pd.DataFrame(rows, columns=kept, index=positions, dtype="object"), bad
             rows, positions, bad, first = [], [], [], False
     if rows or bad or first:
-        yield pd.DataFrame(rows, columns=header, index=positions, dtype="object"), bad
+        yield pd.DataFrame(rows, columns=kept, index=positions, dtype="object"), bad
 
 
 def read_checked(path: Path, kind: str) -> pd.DataFrame:

@@ -6,6 +6,8 @@ Imports nothing that takes time: a wrong path is told at once.
 from __future__ import annotations
 
 import glob
+import os
+import stat
 from pathlib import Path
 
 from pipeline.errors import TableError
@@ -15,23 +17,29 @@ STDIN = "-"
 
 def check_file(path: Path) -> None:
     """Raise TableError unless ``path`` is a file that holds something."""
-    if not path.exists():
-        raise TableError(f"{path}: expected a file, found nothing there. Check the path.")
-    if path.is_dir():
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise TableError(f"{path}: expected a file, found nothing there. Check the path.") from None
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({error.strerror}).") from None
+    if stat.S_ISDIR(found.st_mode):
         raise TableError(f"{path}: expected a file, found a folder.")
-    if path.stat().st_size == 0:
+    if not stat.S_ISREG(found.st_mode):
+        raise TableError(f"{path}: expected a file, found a pipe or a device.")
+    if found.st_size == 0:
         raise TableError(f"{path}: expected a table with a header, found an empty file.")
 
 
 def check_folder(path: Path) -> None:
     """Raise TableError where there is nothing at all."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise TableError(f"{path}: expected a folder, found nothing there. Check the path.")
 
 
 def check_source(source: str) -> None:
     """Raise TableError unless ``source`` can be cases: a file, a folder, a pattern or ``-``."""
-    if source != STDIN and not glob.has_magic(source) and not Path(source).is_dir():
+    if source != STDIN and not glob.has_magic(source) and not os.path.isdir(source):
         check_file(Path(source))
 
 

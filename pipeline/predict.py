@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pandas as pd
@@ -24,7 +25,7 @@ from pipeline.config import PredictParams
 from pipeline.errors import ConfigError, TableError, WorkerLostError
 from pipeline.io import writing
 from pipeline.key_texts import key_fingerprint, read_key
-from pipeline.paths import STDIN
+from pipeline.paths import STDIN, check_file
 from pipeline.rejects import ragged_rejects
 from pipeline.scoring import (
     ScoreBatch,
@@ -189,6 +190,7 @@ def run(
                 summary = score_on_spark(work, make_score, parts, options.spark_master)
             else:
                 summary = score_all(work, make_score, parts, done)
+            _check_unchanged(work, parts)
             if summary.rows_in == 0:
                 raise TableError(f"{source}: expected at least one row, found none.")
             put_together(assembly)
@@ -218,10 +220,21 @@ def _check_outputs(outputs: Mapping[str, Path], source: str) -> None:
     """Refuse, before anything is read, what could only fail or destroy the input at the end."""
     for path in outputs.values():
         check_writable(path)
+        _check_place(path)
         if source != STDIN and path.resolve() == Path(source).resolve():
             raise ConfigError(f"{path}: expected another file than the input.")
     if outputs["predictions"].resolve() == outputs["rejects"].resolve():
         raise ConfigError(f"{outputs['rejects']}: expected another file than the predictions.")
+
+
+def _check_place(path: Path) -> None:
+    """Raise TableError where a file of this name cannot come to be."""
+    with writing(path):
+        if path.is_dir():
+            raise TableError(f"{path}: expected the name of a file, found a folder.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
 
 
 def _with_parts(parts: Parts, resume: bool, score: Callable[[Parts], Summary]) -> Summary:
@@ -256,6 +269,15 @@ def _prepare(
     inputs = [_fingerprint(p) for p in paths]
     parts.claim({"input": inputs, "chunk_rows": chunk_rows, **model.state()})
     return Work(tuple(paths), chunk_rows, options.workers)
+
+
+def _check_unchanged(work: Work, parts: Parts) -> None:
+    """Refuse to put together what was read from files that were written to in the meantime."""
+    before = parts.state()["input"]
+    for path, stored in zip(work.paths, before, strict=True):
+        check_file(path)
+        if _fingerprint(path) != stored:
+            raise TableError(f"{path}: expected an input that stays as it is, found it changed.")
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

@@ -70,8 +70,12 @@ def _value_classes(cases: pd.DataFrame, violation: Violation) -> Sequence[str]:
     if violation.code != "out_of_range":
         return [VALUE_CLASSES[violation.code]] * len(violation.rows)
     column = CASES_BY_NAME[violation.column]
-    raw = cases[violation.column].iloc[list(violation.rows)]
-    values = pd.to_numeric(raw, errors="coerce").to_numpy(dtype=np.float64)
+    # Blanks of any kind around a number are no part of it: the contract has read it so.
+    raw = [
+        v.strip() if isinstance(v, str) else v
+        for v in cases[violation.column].iloc[list(violation.rows)]
+    ]
+    values = pd.to_numeric(pd.Series(raw, dtype="object"), errors="coerce").to_numpy(np.float64)
     low = -np.inf if column.low is None else column.low
     high = np.inf if column.high is None else column.high
     below, above = values < low, values > high

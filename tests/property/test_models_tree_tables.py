@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -198,10 +200,12 @@ def test_a_file_that_would_have_to_be_unpickled_is_refused():
     files = build_tables(
         trained(np.array([[0.0], [1.0]]), np.array([0, 1]), 1, max_depth=1)
     ).to_files()
-    pickled = b"\x80\x04\x95"
+    objects = io.BytesIO()
+    np.save(objects, np.array([{}]), allow_pickle=True)
 
-    with pytest.raises(ValueError, match="pickle"):
-        TreeTables.from_files(files | {"tables_values.npy": pickled})
+    for content, said in ((b"\x80\x04\x95" * 9, "magic"), (objects.getvalue(), "plain array")):
+        with pytest.raises(ValueError, match=said):
+            TreeTables.from_files(files | {"tables_values.npy": content})
 
 
 @pytest.mark.filterwarnings("ignore:.*booster=dart:UserWarning")

@@ -22,16 +22,19 @@ from pipeline.study_folder import read_cases
 
 Run = Callable[..., Any]
 ROOT = Path(__file__).resolve().parents[2]
+# At least so many kills of every kind of run: EIH_KILL_MOMENTS=20 for all.
+MOMENTS = int(os.environ.get("EIH_KILL_MOMENTS", "0"))
 
 
 @pytest.fixture(scope="module")
 def many(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight thousand rows in several row groups, every eleventh of them broken."""
+    """Eight thousand rows, as Parquet of several row groups and CSV, every eleventh broken."""
     cases = read_cases(trained)
     copies = pd.concat([cases] * 30, ignore_index=True)
     copies.loc[::11, "age_years"] = 500.0
     path = tmp_path_factory.mktemp("many") / "cases.parquet"
     copies.to_parquet(path, row_group_size=1500)
+    copies.to_csv(path.with_suffix(".csv"), index=False)
     return path
 
 
@@ -72,19 +75,37 @@ def kill_when(child: subprocess.Popen[bytes], ready: Callable[[], bool], delay_s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "moments"), [(1, 20), (2, 4)])
+@pytest.mark.parametrize(
+    ("workers", "form", "more", "moments"),
+    [
+        (1, ".parquet", (), 20),
+        (2, ".parquet", ("--explain",), 4),
+        (1, ".csv", ("--explain",), 4),
+        (2, ".csv", (), 4),
+    ],
+)
 def test_a_run_killed_at_random_moments_gives_the_same_bytes_when_resumed(
-    trained: Path, many: Path, tmp_path: Path, workers: int, moments: int
+    trained: Path,
+    many: Path,
+    tmp_path: Path,
+    workers: int,
+    form: str,
+    more: tuple[str, ...],
+    moments: int,
 ) -> None:
+    moments = max(moments, MOMENTS)
+    source = many.with_suffix(form)
     settings = tmp_path / "params.yaml"
     settings.write_text(
         (ROOT / "params.yaml").read_text().replace("chunk_rows: 0", "chunk_rows: 97")
     )
-    whole, broken = tmp_path / "whole.parquet", tmp_path / "broken.parquet"
-    run(PredictParams(97), trained, many, whole, PredictOptions())
-    rng = random.Random(workers)
-    more = ("--resume", "--workers", str(workers), "--params", str(settings))
-    command = [sys.executable, "-m", "pipeline", *arguments(trained, many, broken, *more)]
+    whole, broken = tmp_path / f"whole{form}", tmp_path / f"broken{form}"
+    run(PredictParams(97), trained, source, whole, PredictOptions(explain=bool(more)))
+    rng = random.Random(f"{workers}{form}")
+    more = (*more, "--resume", "--workers", str(workers), "--params", str(settings))
+    command = [sys.executable, "-m", "pipeline", *arguments(trained, source, broken, *more)]
+    rejects = broken.with_name("broken.rejects.csv")
+    wanted = both(whole)
 
     kills = 0
     for _ in range(moments):
@@ -99,11 +120,13 @@ def test_a_run_killed_at_random_moments_gives_the_same_bytes_when_resumed(
         if not killed:
             break
         kills += 1
-        assert not broken.exists() or broken.read_bytes() == whole.read_bytes()
+        # Under the final names is all of it or nothing.
+        assert not broken.exists() or broken.read_bytes() == wanted[0]
+        assert not rejects.exists() or rejects.read_bytes() == wanted[1]
     subprocess.run(command, cwd=ROOT, check=True)
 
     assert kills >= 0.75 * moments
-    assert both(broken) == both(whole)
+    assert both(broken) == wanted
     assert not list(tmp_path.glob(".*"))
 
 

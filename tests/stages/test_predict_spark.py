@@ -6,9 +6,14 @@ import importlib.util
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -17,11 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import spark_engine
+from pipeline import joint, register, spark_engine
 from pipeline.artefacts import find_bundles
 from pipeline.batch import Work
 from pipeline.batch_parts import Parts
-from pipeline.config import PredictParams
+from pipeline.config import Params, PredictParams
 from pipeline.errors import ConfigError
 from pipeline.predict import PredictOptions, _load_score, run
 from pipeline.scoring import PLAIN
@@ -34,6 +39,13 @@ needs_spark = pytest.mark.skipif(
 )
 MASTER = "local[2,4]"
 ROWS, GROUP_ROWS = 5000, 700
+ROOT = Path(__file__).resolve().parents[2]
+# What a notebook or spark-submit gives a program.
+SESSION = """
+from pyspark.sql import SparkSession
+settings = {"spark.ui.enabled": "false", "spark.driver.bindAddress": "127.0.0.1"}
+spark = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +98,21 @@ def test_spark_gives_the_bytes_and_the_summary_of_a_local_run(
     for end in (".parquet", ".rejects.csv"):
         assert (tmp_path / f"spark{end}").read_bytes() == (tmp_path / f"local{end}").read_bytes()
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.slow
+@needs_spark
+def test_spark_gives_the_bytes_of_a_local_run_of_the_joint_model(
+    trained: Path, small: Params, messy: Path, tmp_path: Path
+) -> None:
+    both = tmp_path / "joint"
+    joint.run(small, (trained / "features.parquet", trained / "outcomes.parquet"), both)
+
+    _, spark = predict_both(both, messy, tmp_path, explain=True)
+
+    assert spark["targets"] == ["hyperalgesia", "response"]
+    for end in (".parquet", ".rejects.csv"):
+        assert (tmp_path / f"spark{end}").read_bytes() == (tmp_path / f"local{end}").read_bytes()
 
 
 def kill_once(marker: Path, trained: Path) -> Callable[..., Any]:
@@ -151,6 +178,65 @@ def test_spark_says_what_an_executor_cannot_read(
     assert type(e.value).__name__ == "TableError"
     assert "\n" not in str(e.value)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["broken.parquet"]
+
+
+# ---- rows that are in Spark already
+
+
+def recipe_of(page: str) -> str:
+    """Return the indented block of a page that scores a DataFrame."""
+    lines = page[page.index("    import mlflow.pyfunc") :].splitlines()
+    block = list(takewhile(lambda line: not line or line.startswith("    "), lines))
+    return dedent("\n".join(block))
+
+
+@pytest.mark.slow
+@needs_spark
+def test_the_recipe_of_the_documentation_scores_a_frame_of_spark_as_a_batch_run_does(
+    trained: Path, messy: Path, tmp_path: Path
+) -> None:
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    params = replace(Params().register, tracking_uri=store)
+    named = register.run(params, trained / "response", tmp_path / "registration.json")
+    recipe = recipe_of((ROOT / "docs" / "scale.md").read_text(encoding="utf-8"))
+    for written, here in (
+        ("models:/eih-demo-response@candidate", f"models:/{named['model']}@candidate"),
+        ("s3a://bucket/cases/", str(messy / "a.parquet")),
+        ("s3a://bucket/scored/", str(tmp_path / "scored")),
+    ):
+        assert written in recipe
+        recipe = recipe.replace(written, here)
+    program = tmp_path / "recipe.py"
+    program.write_text(SESSION + recipe)
+    environment = os.environ | {"MLFLOW_TRACKING_URI": store, "PYSPARK_PYTHON": sys.executable}
+
+    # In a place of its own: the code must come with the model.
+    said = subprocess.run(
+        [sys.executable, str(program)],
+        cwd=tmp_path,
+        env={n: v for n, v in environment.items() if n != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert said.returncode == 0, said.stderr[-2000:]
+    scored = pd.read_parquet(tmp_path / "scored")
+    run(
+        PredictParams(),
+        trained / "response" / "bundle",
+        messy / "a.parquet",
+        tmp_path / "local.parquet",
+        PredictOptions(),
+    )
+    local = pd.read_parquet(tmp_path / "local.parquet").set_index("participant_id")
+    rejects = pd.read_csv(tmp_path / "local.rejects.csv").set_index("participant_id")
+    assert len(scored) == ROWS // 2
+    found = scored.set_index("participant_id")
+    assert found["p_response"].dropna().to_dict() == local["p_response"].to_dict()
+    refused = found.loc[found["p_response"].isna(), "reject"]
+    assert refused.to_dict() == rejects["reason"].to_dict()
+    assert (found.loc[local.index, "reject"] == "").all()
 
 
 # ---- without Spark

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import register, report
+from pipeline import joint, register, report
 from pipeline.config import Params
 from pipeline.io import names_persons
 
@@ -117,6 +117,50 @@ def test_a_bundle_holds_none(trained: Path, own: set[str]) -> None:
         assert not own & words(path.read_bytes()), path
 
 
+@pytest.fixture(scope="module")
+def both(trained: Path, small: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of the joint model of the small study."""
+    folder = tmp_path_factory.mktemp("joint")
+    joint.run(small, (trained / "features.parquet", trained / "outcomes.parquet"), folder)
+    return folder
+
+
+def test_how_sure_models_are_and_the_joint_model_hold_none(
+    trained: Path, both: Path, own: set[str]
+) -> None:
+    sure = [*trained.rglob("uncertainty.json"), *trained.rglob("coverage_risk*")]
+    files = [*sure, *(p for p in shown_files(both) if not names_persons(p))]
+
+    # Of two targets: their bundle, candidates and evaluation, and the curve as table and figure.
+    assert len(sure) >= 2 * 4
+    assert {"decision_table.csv", "metrics.json", "bundle.json"} <= {p.name for p in files}
+    for path in files:
+        assert not own & words(path.read_bytes()), path
+
+
+def test_neither_terminal_nor_summaries_of_prediction_and_monitoring_hold_one(
+    trained: Path, both: Path, own: set[str], tmp_path: Path, eih: Run
+) -> None:
+    out, summary, watched = (tmp_path / n for n in ("out.parquet", "s.json", "m.json"))
+    model = ("--model", both)
+
+    predicted = eih(
+        *("predict", *model, "--input", trained / "cases.parquet", "--output", out),
+        *("--explain", "--workers", "2", "--json", summary),
+    )
+    monitored = eih(
+        *("monitor", out, trained / "outcomes.parquet", *model),
+        *("--summary", summary, "--json", watched),
+    )
+
+    assert predicted.code == 0, predicted.err
+    assert monitored.code in (0, 14), monitored.err
+    written = summary.read_text() + watched.read_text()
+    printed = "".join((predicted.out, predicted.err, monitored.out, monitored.err))
+    assert '"expected_performance"' in written
+    assert not own & words((written + printed).encode())
+
+
 BAD_CELLS: dict[str, object] = {
     "sex": CANARY,
     "age_years": CANARY,
@@ -128,6 +172,10 @@ BAD_CELLS: dict[str, object] = {
 COMMANDS: dict[str, tuple[str, ...]] = {
     "validate": ("validate", "{table}"),
     "predict": ("predict", "--model", "{model}", "--input", "{table}", "--output", "{out}.csv"),
+    "predict, joint model": (
+        *("predict", "--model", "{both}", "--input", "{table}", "--output", "{out}.csv"),
+        *("--explain", "--strict"),
+    ),
     "featurize": ("featurize", "{folder}", "--output", "{out}.parquet"),
     "label": ("label", "{folder}", "--output", "{out}.parquet"),
     "reliability": ("reliability", "{folder}"),
@@ -139,9 +187,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("column", BAD_CELLS)
 def test_no_message_names_a_person_or_repeats_a_value(
-    trained: Path, tmp_path: Path, eih: Run, command: str, column: str
+    trained: Path, both: Path, tmp_path: Path, eih: Run, command: str, column: str
 ) -> None:
     places = {
+        "both": both,
         "model": trained / "response" / "bundle",
         "table": spoilt(trained, tmp_path, column),
         "folder": tmp_path,
