@@ -28,6 +28,7 @@ WIRING = {
         "cli_checks",
         "cli_data",
         "cli_models",
+        "cli_prescribe",
         "cli_protocols",
     )
 }
