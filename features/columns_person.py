@@ -35,7 +35,7 @@ PERSON_COLUMNS: tuple[Column, ...] = (
         "screening_flag",
         "integer",
         "screening",
-        "pre-exercise screen, 1 = any question answered yes, 0 = all answered no; missing = unknown",
+        "pre-exercise screen: 1 = any answer yes, 0 = all no; missing = unknown",
         low=0,
         high=1,
         source="this project's own column, after a PAR-Q-like form; no feature",
