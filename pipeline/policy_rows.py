@@ -84,7 +84,8 @@ class PolicyRows:
         """Features of rows had they had an arm: its typical exercise among their condition.
 
         The mean of the exercise features over the ``learnt`` rows of that condition and arm, or
-        of that arm where there are none.
+        of that arm where there are none; for the arm a row was in too, so that what is recommended
+        depends on the person alone.
         """
         names = [c for c in self.columns if c in EXERCISE]
         found = self.X.iloc[rows].copy()
@@ -94,9 +95,7 @@ class PolicyRows:
         values = self.X[names].iloc[known]
         by_cell = values.groupby(self.cell[known]).mean()
         typical = by_cell.reindex(self.cell[rows]).fillna(values.mean())
-        found[names] = np.where(
-            (self.arm[rows] == arm)[:, None], found[names].to_numpy(), typical.to_numpy()
-        )
+        found[names] = typical.to_numpy()
         return found
 
 
