@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -89,7 +89,8 @@ def offered(cases: pd.DataFrame, option: Option) -> pd.DataFrame:
         is loaded is missing.
     """
     kept = cases.drop(columns=[c for c in REPLACED if c in cases.columns])
-    found = kept.assign(**option.columns())
+    columns: dict[str, Any] = option.columns()
+    found = kept.assign(**columns)
     if option.loads_painful_region != "by_region":
         return found.assign(loads_painful_region=float(option.loads_painful_region == "yes"))
     unknown = pd.Series(np.nan, index=kept.index)

@@ -105,9 +105,11 @@ class ArmModel:
         ValueError
             If the parts do not fit each other.
         """
-        lists = ("arms", "columns", "modifiers")
-        parts = (tuple(str(v) for v in content[n]) for n in lists)
-        terms = ArmTerms(*parts, dict(content["centre"]), dict(content["scale"]))
+        arms, columns, modifiers = (
+            tuple(str(v) for v in content[n]) for n in ("arms", "columns", "modifiers")
+        )
+        moments = (dict(content[n]) for n in ("centre", "scale"))
+        terms = ArmTerms(arms, columns, modifiers, *moments)
         coefficients = np.array(content["coefficients"], dtype=np.float64)
         cuts = np.array(content["cuts"], dtype=np.float64)
         if coefficients.shape != (len(cuts), len(terms.names)) or cuts.shape[1:] != (2,):

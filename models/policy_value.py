@@ -23,6 +23,7 @@ Matrix = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 HALVES = "half-sampling of persons"
 BY_PERSON = "doubly robust, mean of persons, t distribution"
+LEARNT = f"{BY_PERSON}, variance doubled for rules learnt in folds"
 
 
 def doubly_robust_scores(y: Vector, arm: Index, expected: Matrix, propensity: Matrix) -> Matrix:
@@ -60,8 +61,12 @@ def per_person(values: Matrix, person: Index) -> Matrix:
     return np.asarray(np.where(counts > 0, sums / np.maximum(counts, 1.0), np.nan))
 
 
-def mean_of_persons(values: Vector, person: Index) -> Estimate:
+def mean_of_persons(values: Vector, person: Index, *, learnt: bool = False) -> Estimate:
     """Mean of persons' means with a t interval over persons.
+
+    Where the values come of rules ``learnt`` in folds, a fold's rule rests on the outcomes that
+    the other folds are judged by: its values move together, and the variance is doubled, as that
+    of every cross-validated figure here (:data:`models.estimate.CROSS_VALIDATED`).
 
     Raises
     ------
@@ -75,8 +80,9 @@ def mean_of_persons(values: Vector, person: Index) -> Estimate:
     if np.ptp(means) == 0:
         # Two rules that never differ: their difference is known.
         return Estimate(float(means[0]), float(means[0]), float(means[0]), BY_PERSON)
-    error = float(means.std(ddof=1) / np.sqrt(len(means)))
-    return t_interval(float(means.mean()), error, len(means) - 1, BY_PERSON)
+    error = float(means.std(ddof=1) * np.sqrt((2 if learnt else 1) / len(means)))
+    method = LEARNT if learnt else BY_PERSON
+    return t_interval(float(means.mean()), error, len(means) - 1, method)
 
 
 def targeting_curve(priority: Vector, score: Vector) -> Vector:

@@ -169,7 +169,7 @@ def _chosen_cases(
 def _as_text(values: pd.Series) -> pd.Series:
     """Text of a value as a user would type it: 55, not 55.0."""
     if pd.api.types.is_numeric_dtype(values):
-        return values.map(lambda v: f"{v:g}")
+        return pd.Series([f"{v:g}" for v in values.to_numpy(np.float64)], index=values.index)
     return values.astype("str")
 
 
@@ -212,7 +212,7 @@ def _crossover(
 
 
 def _bouts(rows: pd.DataFrame) -> Bouts:
-    person = rows.groupby(list(PERSON), sort=True).ngroup().to_numpy(dtype=np.int64)
+    person = np.asarray(rows.groupby(list(PERSON), sort=True).ngroup(), dtype=np.int64)
     visit = rows["visit_id"].fillna("") if "visit_id" in rows.columns else person
     stratum = pd.DataFrame({"p": person, "v": np.asarray(visit)}).groupby(["p", "v"]).ngroup()
     order = next((c for c in ("block_number", "period") if c in rows.columns), None)
@@ -221,7 +221,7 @@ def _bouts(rows: pd.DataFrame) -> Bouts:
         rows["_after"].to_numpy(np.float64),
         rows["_exercise"].to_numpy(np.float64),
         person,
-        stratum.to_numpy(dtype=np.int64),
+        np.asarray(stratum, dtype=np.int64),
         period,
     )
     # Visits of one exercise each: persons are compared across their visits.

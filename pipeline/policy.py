@@ -207,7 +207,7 @@ def judge(rows: PolicyRows, said: Said, settings: PolicyParams) -> dict[str, Any
     scores = doubly_robust_scores(said.utility[at], rows.arm[at], said.individual[at], propensity)
     own, best = (np.nanargmax(m[at], axis=1) for m in (said.individual, said.average))
     each = np.arange(len(at))
-    against = mean_of_persons(scores[each, own] - scores[each, best], person)
+    against = mean_of_persons(scores[each, own] - scores[each, best], person, learnt=True)
     supported = bool(designed and against.lower > 0)
     overlap = _overlap(rows, said, at)
     return {
@@ -222,8 +222,8 @@ def judge(rows: PolicyRows, said: Said, settings: PolicyParams) -> dict[str, Any
         "n": len(at),
         "n_participants": len(np.unique(person)),
         "value": {
-            "individual": mean_of_persons(scores[each, own], person).to_dict(),
-            "average_best": mean_of_persons(scores[each, best], person).to_dict(),
+            "individual": mean_of_persons(scores[each, own], person, learnt=True).to_dict(),
+            "average_best": mean_of_persons(scores[each, best], person, learnt=True).to_dict(),
             "as_done": mean_of_persons(said.utility[at], person).to_dict(),
         },
         "share_recommended_differently": float((own != best).mean()),
@@ -259,7 +259,7 @@ def _overlap_note(overlap: pd.DataFrame) -> str:
     worst = overlap[overlap["imbalanced"]]
     if worst.empty:
         return "No covariate differs between those who had an exercise and others beyond chance."
-    row = worst.loc[worst["standardised_difference"].abs().idxmax()]
+    row = worst.iloc[int(worst["standardised_difference"].abs().to_numpy().argmax())]
     return (
         f"Those who had '{row['arm']}' differ from others of their condition in "
         f"'{row['covariate']}' by {row['standardised_difference']:+.2f} SD; by lot the largest "

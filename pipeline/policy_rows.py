@@ -145,7 +145,7 @@ def _open(arm: Index, cell: Index, person: Index, sizes: tuple[int, int]) -> Fla
     table = pd.DataFrame({"cell": cell, "arm": arm, "person": person}).drop_duplicates()
     counts = table.groupby(["cell", "arm"]).size().unstack(fill_value=0)
     counts = counts.reindex(columns=range(n_arms), fill_value=0)
-    return np.asarray((counts.to_numpy() >= least)[counts.index.get_indexer(cell)])
+    return np.asarray((counts.to_numpy() >= least)[counts.index.get_indexer(pd.Index(cell))])
 
 
 def _columns(X: pd.DataFrame, settings: PolicyParams) -> tuple[str, ...]:

@@ -344,9 +344,9 @@ def _no_evidence(
             found[row].append(f"not_in_data:{feature}")
     outside = policy.domain.outside(X) | (policy.domain.distance(X) > 1.0)
     small = policy.domain.in_small_cell(X)
-    for row, reasons in enumerate(found):
-        reasons += ["outside_training_range"] * bool(outside[row])
-        reasons += ["cell_too_small"] * bool(small[row])
+    for reasons, far, few in zip(found, outside, small, strict=True):
+        reasons += ["outside_training_range"] * bool(far)
+        reasons += ["cell_too_small"] * bool(few)
     return found
 
 

@@ -328,7 +328,7 @@ def test_recommendations_gain_truly_where_persons_differ_and_are_not_made_where_
         assert gain.mean() - 1.96 * error > 0.05
         assert sum(supported) >= 2
     else:
-        # Each is supported by chance in one of 40; two of three in one of 500.
+        # Each is supported by chance in one of 40 at most; two of three in one of 500.
         assert sum(supported) <= 1
         assert sum(v.startswith("Individualisation is not supported") for v in chosen) >= 2
         assert gain.mean() + 1.96 * error < 0.05
