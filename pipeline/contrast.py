@@ -123,12 +123,14 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         f"{result['design']}: {result['by']} {result['other']} against {result['reference']}, "
         f"{result['sign']}"
     )
-    for row in as_table(result).itertuples():
-        group = f", {row.subgroup} {row.level}" if row.subgroup else ""
-        said.append(
-            f"  {row.endpoint}, {row.estimator}{group}: {row.estimate:+.2f} "
-            f"({row.lower:+.2f} to {row.upper:+.2f}), {row.n_participants} persons"
-        )
+    for found in result["endpoints"]:
+        for part in found["estimates"]:
+            group = f", {part['subgroup']} {part['level']}" if part["subgroup"] else ""
+            said.append(
+                f"  {found['endpoint']}, {part['estimator']}{group.rstrip()}: "
+                f"{part['estimate']:+.2f} ({part['lower']:+.2f} to {part['upper']:+.2f}), "
+                f"{part['n_participants']} persons"
+            )
     return said
 
 
