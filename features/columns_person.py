@@ -31,6 +31,15 @@ _PLAUSIBLE = "plausibility limits of this project, not norms"
 PERSON_COLUMNS: tuple[Column, ...] = (
     number("age_years", "years", (10, 110), "age", known_at="screening"),
     Column("sex", "category", "screening", "sex", levels=("female", "male", "other")),
+    Column(
+        "screening_flag",
+        "integer",
+        "screening",
+        "pre-exercise screen: 1 = any answer yes, 0 = all no; missing = unknown",
+        low=0,
+        high=1,
+        source="this project's own column, after a PAR-Q-like form; no feature",
+    ),
     number("height_cm", "cm", (100, 230), "height", known_at="screening"),
     number("weight_kg", "kg", (25, 350), "body weight", known_at="screening"),
     number("bmi_kg_m2", "kg/m2", (10, 90), "body-mass index", known_at="screening"),

@@ -71,6 +71,7 @@ def draw_visits(people: People, plan: Plan) -> Visits:
         [[c in e["conditions"] for e in tree["exercise"].values()] for c in condition_names(tree)]
     )
     lot = plan.rng("exercise").random((n, offered.shape[1]))
+    lot = -np.log1p(-lot) / _leaning(people, tree)
     lot[~offered[people.condition]] = np.inf
     two = np.argsort(lot, axis=1, kind="stable")[:, :2]
     first = 1 + (plan.rng("order").random(n) < 0.5)
@@ -83,6 +84,20 @@ def draw_visits(people: People, plan: Plan) -> Visits:
         attended=np.column_stack([np.ones((n, 2), dtype=bool), repeats]),
         programme=trains & in_pain,
     )
+
+
+def _leaning(people: People, tree: Parameters) -> Vector:
+    """How much likelier each person gets each exercise, shape (n, n_exercises); 1 by lot.
+
+    The earliest of exponential waiting times wins with a probability in proportion to its rate.
+    With a strength above 0, more of the trait means lighter exercise: a confounded study.
+    """
+    rule = tree["assignment"]
+    relative = np.array([e["relative"] for e in tree["exercise"].values()])
+    hard = (relative - relative.mean()) / relative.std()
+    trait = people.traits[rule["trait"]].to_numpy()
+    leaning: Vector = np.exp(-rule["strength"] * trait[:, None] * hard)
+    return leaning
 
 
 def draw_responses(people: People, visits: Visits, plan: Plan) -> Responses:
@@ -99,6 +114,7 @@ def draw_responses(people: People, visits: Visits, plan: Plan) -> Responses:
     unobserved = np.sqrt(np.maximum(tree["response"]["reliability"] - r2, 0.0))
     own = linear[:, None, None] + unobserved[:, None, None] * _stable(plan)
     own = own[:, [0, 1, 0], :]  # the third visit repeats the first exercise
+    own = own + _by_modality(people, visits, tree)[:, :, None]
     of_labs = plan.rng("laboratories").standard_normal(len(tree["labs"]))
     laboratory = (tree["response"]["laboratory_sd"] * of_labs)[people.lab]
     scale = (tree["response"]["sigma"] * sigma_factor(tree, people.condition))[:, None, None]
@@ -111,6 +127,15 @@ def draw_responses(people: People, visits: Visits, plan: Plan) -> Responses:
         flare=_flare_probability(people, visits, plan, own[:, :, 0]),
         programme=_programme(own[:, 0, :], plan),
     )
+
+
+def _by_modality(people: People, visits: Visits, tree: Parameters) -> Vector:
+    """What a trait adds under one modality and not under another, shape (n, 3), SD units."""
+    rule = tree["modality_interaction"]
+    beta = np.array([rule["beta"][e["modality"]] for e in tree["exercise"].values()])
+    trait = people.traits[rule["trait"]].to_numpy()
+    added: Vector = trait[:, None] * beta[visits.exercise]
+    return added
 
 
 def _stable(plan: Plan) -> Vector:

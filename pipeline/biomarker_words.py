@@ -14,7 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-CONTRASTS = ("randomised", "crossover")
+from pipeline.design import CROSSOVER, OBSERVATIONAL, RANDOMISED
+
+CONTRASTS = (RANDOMISED, CROSSOVER)
 ALPHA = 0.05
 HARMS = ("hyperalgesia", "flare")
 
@@ -23,11 +25,13 @@ def contrast_of(card: Mapping[str, Any], cases: pd.DataFrame) -> str:
     """Return what lets exercises be compared: ``randomised``, ``crossover`` or '' for nothing.
 
     Randomised where the study card says so (``contrast``); crossover where it says so, or where
-    at least half of the persons have bouts of different modalities.
+    it says nothing and at least half of the persons have bouts of different modalities.
     """
     stated = str(card.get("contrast", ""))
     if stated in CONTRASTS:
         return stated
+    if stated == OBSERVATIONAL:
+        return ""
     kinds = cases.groupby(["study_id", "participant_id"])["modality"].nunique()
     return "crossover" if (kinds > 1).mean() >= 0.5 else ""
 

@@ -1,8 +1,7 @@
 """The command line: options in, one function of one module called, exit code out.
 
-Subcommands live in ``cli_data``, ``cli_models``, ``cli_predict``, ``cli_protocols`` and
-``cli_checks``. They import what they call inside, and paths are looked at before, so that help,
-usage errors and wrong paths come at once.
+Subcommands live in the modules ``cli_*``, by topic. They import what they call inside, and paths
+are looked at before, so that help, usage errors and wrong paths come at once.
 """
 
 from __future__ import annotations
@@ -10,18 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipeline import cli_checks, cli_data, cli_models, cli_predict, cli_protocols
+from pipeline import cli_checks, cli_data, cli_models, cli_predict, cli_prescribe, cli_protocols
 from pipeline.cli_app import app
 
-__all__ = [
-    "app",
-    "cli_checks",
-    "cli_data",
-    "cli_models",
-    "cli_predict",
-    "cli_protocols",
-    "main",
-]
+__all__ = ["app", "cli_checks", "cli_data", "cli_models", "cli_predict", "cli_prescribe", "cli_protocols", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -114,6 +114,36 @@ class JointParams:
 
 
 @dataclass(frozen=True)
+class PolicyParams:
+    """Which exercise for whom: the arms compared, and who may respond to them differently.
+
+    ``arm`` is the column of cases whose values are compared, ``modifiers`` the features whose
+    coefficient may differ between arms (those at hand are used), ``c`` the ridge penalties tried.
+    An arm needs ``least_persons`` of a condition to be open to it. Utility is
+    ``benefit_of_response`` * P(response) - ``harm_of_flare`` * P(hyperalgesia). ``refits`` on
+    resampled persons give the intervals.
+    """
+
+    arm: str = "modality"
+    modifiers: tuple[str, ...] = (
+        "age_years",
+        "sex_female",
+        "expectancy",
+        "pain_now_nrs",
+        "pcs_total",
+        "tsk17_total",
+        "cpm_ppt_log_ratio",
+        "ts_difference_nrs",
+    )
+    c: tuple[float, ...] = (0.001, 0.01, 0.1)
+    harm_of_flare: float = 1.0
+    benefit_of_response: float = 1.0
+    least_persons: int = 10
+    refits: int = 100
+    seed: int = 20268
+
+
+@dataclass(frozen=True)
 class EvaluateParams:
     """How predictions are judged.
 
@@ -215,6 +245,7 @@ class Params:
     featurize: FeaturizeParams = field(default_factory=FeaturizeParams)
     train: TrainParams = field(default_factory=TrainParams)
     joint: JointParams = field(default_factory=JointParams)
+    policy: PolicyParams = field(default_factory=PolicyParams)
     evaluate: EvaluateParams = field(default_factory=EvaluateParams)
     biomarker: BiomarkerParams = field(default_factory=BiomarkerParams)
     explain: ExplainParams = field(default_factory=ExplainParams)

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from features.simulation_parameters import leaves
+from features.simulation_parameters import leaves, simulation_parameters
 from features.simulator import simulate_study
+from pipeline.design import CROSSOVER, OBSERVATIONAL
 from pipeline.errors import ConfigError
 from pipeline.io import check_table, read_toml, require_valid, write_json, write_table
 
@@ -114,6 +115,12 @@ def simulate(
     }
 
 
+def by_lot(overrides: Mapping[str, Any]) -> bool:
+    """Return whether exercises were drawn by lot: the simulated study then is a crossover."""
+    strength: float = simulation_parameters(overrides)["assignment"]["strength"]
+    return strength == 0
+
+
 def _description(scenario: str, seed: int, overrides: Mapping[str, Any]) -> dict[str, object]:
     return {
         "name": "simulated",
@@ -123,5 +130,6 @@ def _description(scenario: str, seed: int, overrides: Mapping[str, Any]) -> dict
         "seed": seed,
         "overrides": dict(overrides),
         "citation": "",
+        "contrast": CROSSOVER if by_lot(overrides) else OBSERVATIONAL,
         "note": NOTE,
     }

@@ -29,6 +29,7 @@ WIRING = {
         "cli_data",
         "cli_models",
         "cli_predict",
+        "cli_prescribe",
         "cli_protocols",
     )
 }
