@@ -23,6 +23,7 @@ def trajectory(
     output: Annotated[
         Path | None, typer.Option("--output", help="Folder for the JSON and the table.")
     ] = None,
+    page: Annotated[Path | None, typer.Option(help="Markdown page of aggregate figures.")] = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -33,11 +34,14 @@ def trajectory(
     Example: eih trajectory outputs/cervical_radiculopathy_rct --json -
     """
     from pipeline.trajectory import Asked, run, write
+    from pipeline.trajectory_page import write_page
 
     names = tuple(n for n in known.split(",") if n)
     result = run(load(params).label, folder, Asked(by, names, resamples))
     if output is not None:
         write(result, output)
+    if page is not None:
+        write_page(result, folder, page)
     emit(result, json)
     if json != "-":
         typer.echo("\n".join(result["sentences"]))

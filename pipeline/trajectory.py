@@ -36,8 +36,8 @@ from pipeline.study_folder import read_card, read_cases, read_design, read_measu
 
 Vector = npt.NDArray[np.float64]
 WEEK = re.compile(r"week_(\d+)")
-STATES = (*CLASSES, "indeterminate", "not_seen")
-NOT_SEEN = len(STATES) - 1
+STATES = (*CLASSES, "not_seen")
+INDETERMINATE, NOT_SEEN = STATES.index("indeterminate"), len(STATES) - 1
 # Shifts of the unseen, in standard deviations of the changes seen at a wave.
 SHIFTS_SD = (-1.0, -0.5, 0.0, 0.5, 1.0)
 WEEKS_PER_YEAR = 365.25 / 7
@@ -111,7 +111,12 @@ def run(params: LabelParams, folder: Path, asked: Asked) -> dict[str, Any]:
         "n_without_reference": rows.n_without_reference,
         "by": asked.by if len(rows.programme.group_names) > 1 else "",
         "groups": _group_counts(rows.programme),
-        "weights_know": ["reference", *rows.known, "last known change, seen at the wave before"],
+        "weights_know": [
+            "reference",
+            *rows.known,
+            "group",
+            "last known change, seen at the wave before",
+        ],
         "waves": waves,
         "figures": [_record(label, e, rows.weeks) for label, e in figures.items()],
         "mixed": _mixed(rows),
@@ -170,7 +175,7 @@ def _rows(
         change = own["change"].to_numpy(dtype=np.float64)
         state = own["class"].map({name: i for i, name in enumerate(STATES)}).to_numpy(np.float64)
         values.append(change)
-        states.append(np.where(np.isnan(change), NOT_SEEN, np.nan_to_num(state, nan=3.0)))
+        states.append(np.where(np.isnan(change), NOT_SEEN, np.nan_to_num(state, nan=INDETERMINATE)))
     changes_seen = np.column_stack(values)
     group, names = _group(joined, asked.by)
     baseline, known = _baseline(joined, asked.known)
@@ -328,8 +333,9 @@ def _sentences(result: Mapping[str, Any]) -> list[str]:
         if found["kind"] == "weighted_mean" and found["group"] == EVERYBODY:
             wave = waves[found["week"]]
             said.append(
-                f"week {found['week']}: {wave['n_seen']} of {result['n_programmes']} seen; mean "
-                f"change {_interval(found)} weighted for dropout; "
+                f"week {found['week']}: {wave['n_seen']} of {result['n_programmes']} seen, "
+                f"weighing as much as {wave['effective_size']:.0f}; mean change "
+                f"{_interval(found)} weighted for dropout; "
                 + _tip(tips["weighted_mean", EVERYBODY, found["week"]])
             )
     for found in result["figures"]:
