@@ -30,6 +30,7 @@ WIRING = {
         "cli_models",
         "cli_predict",
         "cli_prescribe",
+        "cli_programmes",
         "cli_protocols",
     )
 }

@@ -1,0 +1,47 @@
+"""Subcommands about programmes of exercise: several follow-ups of the same persons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli_app import JsonOption, ParamsOption, StudyFolder, app, emit, load
+
+
+@app.command()
+def trajectory(
+    folder: StudyFolder,
+    by: Annotated[str, typer.Option(help="Column of cases that makes groups; '' for none.")] = (
+        "modality"
+    ),
+    known: Annotated[
+        str, typer.Option(help="Columns of cases the dropout weights rest on, joined by commas.")
+    ] = "age_years,sex",
+    resamples: Annotated[int, typer.Option(min=100, help="Resamples of the persons.")] = 500,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder for the JSON and the table.")
+    ] = None,
+    page: Annotated[Path | None, typer.Option(help="Markdown page of aggregate figures.")] = None,
+    params: ParamsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Follow programmes over their weeks: means, classes, transitions, and who was not seen.
+
+    Means are weighted for dropout, and come with the shift of those not seen that would undo them.
+
+    Example: eih trajectory outputs/cervical_radiculopathy_rct --json -
+    """
+    from pipeline.trajectory import Asked, run, write
+    from pipeline.trajectory_page import write_page
+
+    names = tuple(n for n in known.split(",") if n)
+    result = run(load(params).label, folder, Asked(by, names, resamples))
+    if output is not None:
+        write(result, output)
+    if page is not None:
+        write_page(result, folder, page)
+    emit(result, json)
+    if json != "-":
+        typer.echo("\n".join(result["sentences"]))

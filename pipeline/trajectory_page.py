@@ -1,0 +1,118 @@
+"""A page on a programme's follow-ups: aggregate figures only, with the command that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.io import write_text
+
+# Shares of groups smaller than this are not written on a page.
+SMALLEST_CELL = 5
+
+
+def write_page(result: Mapping[str, Any], folder: Path, path: Path) -> None:
+    """Write who was seen, the means by wave and group, the states, and the sentences.
+
+    Parameters
+    ----------
+    result : mapping
+        :func:`pipeline.trajectory.run`.
+    folder : Path
+        The study's.
+    path : Path
+        Markdown file to write.
+    """
+    title = "Simulated data: follow-ups" if result["simulated"] else "Follow-ups"
+    command = f"$ eih trajectory {folder.as_posix()} --page {path.as_posix()}"
+    parts = [
+        f"# {title} of '{result['study']}'",
+        "Aggregate figures only. Made by:",
+        f"```sh\n{command}\n```",
+        f"{result['measure']}, {result['site_role']}; rule '{result['rule']}'. "
+        f"{result['n_programmes']} programmes of {result['n_persons']} persons with a value before "
+        f"it; {result['n_without_reference']} more have none and no change. Positive = less pain; "
+        "95 % intervals. Weights: inverse probability of being seen, given "
+        f"{', '.join(result['weights_know'])}; they suppose that, given these, those not seen fare "
+        "like those seen. The last column is how much the unseen would have to differ from that "
+        "for the interval of the weighted mean to reach zero.",
+        "## Seen, and mean change",
+        "\n".join(_means(result)),
+        "## States, those not seen among them",
+        "\n".join(_states(result)),
+        "## Mixed model",
+        "\n".join(_mixed(result["mixed"])),
+        "## In words",
+        "\n".join(f"- {s}" for s in result["sentences"]),
+    ]
+    write_text("\n\n".join(parts) + "\n", path)
+
+
+def _pick(result: Mapping[str, Any], kind: str) -> dict[tuple[str, int, str], Mapping[str, Any]]:
+    own = [f for f in result["figures"] if f["kind"] == kind]
+    return {(f["group"], f["week"], f["state"]): f for f in own}
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    return f"{found['estimate']:+.2f} ({found['lower']:+.2f} to {found['upper']:+.2f})"
+
+
+def _means(result: Mapping[str, Any]) -> Iterator[str]:
+    yield "| week | group | seen | effective | of those seen | weighted | tipping shift |"
+    yield "|---" * 7 + "|"
+    seen, weighted = _pick(result, "seen_mean"), _pick(result, "weighted_mean")
+    waves = {w["week"]: w for w in result["waves"]}
+    tips = {(s["kind"], s["group"], s["week"]): s for s in result["sensitivity"]}
+    for (group, week, _), found in weighted.items():
+        tip = tips["weighted_mean", group, week]
+        whole = group == "everybody"
+        shift = tip["tipping_shift"]
+        cells = [
+            str(week),
+            group,
+            f"{1 - tip['share_unseen']:.0%}",
+            f"{waves[week]['effective_size']:.0f} of {waves[week]['n_seen']}" if whole else "",
+            _interval(seen[group, week, ""]),
+            _interval(found),
+            "none" if np.isnan(shift) else f"{shift:+.2f}",
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _states(result: Mapping[str, Any]) -> Iterator[str]:
+    shares = _pick(result, "seen_share")
+    states = list(dict.fromkeys(state for _, _, state in shares))
+    yield f"| week | {' | '.join(states)} |"
+    yield "|---" * (len(states) + 1) + "|"
+    for wave in result["waves"]:
+        cells = [_share(shares["everybody", wave["week"], s], result) for s in states]
+        yield f"| {wave['week']} | {' | '.join(cells)} |"
+
+
+def _share(found: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """Share with its interval; a small cell is written as such."""
+    n = round(found["estimate"] * result["n_programmes"])
+    if 0 < n < SMALLEST_CELL:
+        return f"fewer than {SMALLEST_CELL}"
+    return f"{found['estimate']:.0%} ({found['lower']:.0%} to {found['upper']:.0%})"
+
+
+def _mixed(mixed: Mapping[str, Any]) -> Iterator[str]:
+    if not mixed["fitted"]:
+        yield f"Not fitted: {mixed['reason']}"
+        return
+    terms = "intercepts" if len(mixed["random_covariance"]) == 1 else "intercepts and slopes"
+    yield (
+        f"{mixed['n_rows']} follow-ups of {mixed['n_persons']} persons; mean per week and group, "
+        f"baseline outcome, persons' random {terms}; Wald intervals."
+    )
+    yield ""
+    yield "| week | group | mean change |"
+    yield "|---|---|---|"
+    for found in mixed["means"]:
+        yield f"| {found['week']} | {found['group']} | {_interval(found)} |"
+    for found in mixed["differences"]:
+        yield f"| {found['week']} | {found['of']} | {_interval(found)} |"
