@@ -28,6 +28,7 @@ from pipeline.figures import (
 )
 from pipeline.io import read_json, read_table, write_json, write_table
 from pipeline.judging import EVERY_ROW, Columns, Predictions, judging_settings, read_predictions
+from pipeline.operating_points import risk_histogram, threshold_table
 from pipeline.subgroups import flat_table, judge_columns, usable, with_cases
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 from pipeline.uncertainty_judged import judge_uncertainty
@@ -173,9 +174,10 @@ def run_ladder(
         ``train/predictions.parquet`` of a target; ``selection.json`` lies beside it.
     output : Path
         Gets ``metrics.json``, ``subgroups.json`` and ``.csv``, and in ``plots/`` the tables and
-        figures ``roc``, ``calibration``, ``net_benefit`` and ``ladder``; of a chosen model that
-        says how sure it is, ``uncertainty.json`` and ``coverage_risk``. A target that had too
-        little data gets the reason only.
+        figures ``roc``, ``calibration``, ``net_benefit`` and ``ladder``, and the tables
+        ``thresholds`` and ``risks``; of a chosen model that says how sure it is,
+        ``uncertainty.json`` and ``coverage_risk``. A target that had too little data gets the
+        reason only.
     cases : Path, optional
         The study's cases: gives the columns that make subgroups.
     """
@@ -264,6 +266,10 @@ def _write_curves(found: dict[str, Judgement], metrics: dict[str, Any], output: 
     calibration = pd.DataFrame(judgement.curve_rows())
     write_table(calibration, output / "calibration.csv")
     calibration_figure(calibration, judgement.risks, output / "calibration.png")
+    write_table(risk_histogram(judgement.risks), output / "risks.csv")
+    risks = {n: j.risks for n, j in found.items()}
+    at = threshold_table(judgement.judged, risks, judgement.settings.thresholds)
+    write_table(at, output / "thresholds.csv")
     rows = [
         pd.DataFrame(j.net_benefit_rows()).assign(candidate=n)
         for n, j in found.items()

@@ -29,6 +29,7 @@ WIRING = {
         "cli_data",
         "cli_models",
         "cli_protocols",
+        "cli_report",
     )
 }
 STAGES: dict[str, dict[str, object]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
