@@ -284,4 +284,5 @@ def _two_digits(value: object, unit: str) -> str:
         return "missing"
     shown, word = clinical(known, unit)
     rounded = float(f"{shown[0]:.2g}")
-    return f"{rounded:g} {word}".strip()
+    # Of an indicator or a code the number is all there is to say.
+    return f"{rounded:g}" if word[:1].isdigit() else f"{rounded:g} {word}".strip()

@@ -12,6 +12,7 @@ from models.optimism import WHY_632
 from pipeline.check_results import read_checks, summary
 from pipeline.config import ReportParams
 from pipeline.io import read_json, write_text
+from pipeline.model_card import model_card
 from pipeline.paper import paper, write_paper
 from pipeline.report_exhibit import Exhibit, figure_text, interval_text, write_csvs
 from pipeline.report_model import explanation_exhibits, judged_exhibits, ladder_exhibit
@@ -46,6 +47,7 @@ class Target:
     shown: str
     ladder: list[Exhibit]
     judged: list[Exhibit]
+    told: str
     explained: list[Exhibit]
     reasons: str
     markers: Part
@@ -84,6 +86,8 @@ def run(params: ReportParams, folder: Path, targets: tuple[str, ...], output: Pa
     write_csvs([*content["flow"], *content["outcome"], *content["joint"].exhibits], output)
     for target in found:
         write_csvs(target.exhibits, output)
+        if not target.reason:
+            write_text(model_card(folder / target.name), output / f"model_card_{target.name}.md")
     write_paper(written, output)
     write_guides(guides, content["title"], output)
     page = output / "index.html"
@@ -167,10 +171,25 @@ def _target(folder: Path, target: str) -> Target:
         reason = str(metrics[NOT_ENOUGH_DATA])
         nothing = Part(target, [reason])
         return Target(
-            target, reason, metrics, "", [], [], [], "", nothing, [], nothing, nothing, Use([], [])
+            target,
+            reason,
+            metrics,
+            "",
+            [],
+            [],
+            "",
+            [],
+            "",
+            nothing,
+            [],
+            nothing,
+            nothing,
+            Use([], []),
         )
-    explained = read_json(folder / "explain" / "explain.json")
+    path = folder / "explain" / "explain.json"
+    explained = read_json(path) if path.exists() else {}
     shown, selected = metrics["verdict"]["shown"], metrics["selected"]
+    told = shown if shown in explained else next(iter(explained), shown)
     return Target(
         target,
         "",
@@ -178,8 +197,9 @@ def _target(folder: Path, target: str) -> Target:
         shown,
         [ladder_exhibit(metrics, target)],
         judged_exhibits(folder, metrics, target),
-        explanation_exhibits(folder, shown, target),
-        (explained.get(shown, {}).get("reasons") or {}).get("sentence", ""),
+        told,
+        explanation_exhibits(folder, told, target),
+        (explained.get(told, {}).get("reasons") or {}).get("sentence", ""),
         biomarker_part(folder, target),
         stability_parts(folder, target),
         subgroup_part(folder, shown, target),

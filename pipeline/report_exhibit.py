@@ -72,12 +72,24 @@ class Exhibit:
     def rows(self) -> list[list[str]]:
         """The first rows as text."""
         shown = self.table.head(MOST_ROWS)
-        return [[figure_text(v) for v in row] for row in shown.itertuples(index=False)]
+        digits = [0 if _whole(shown[c]) else 3 for c in shown.columns]
+        return [
+            [figure_text(v, d) for v, d in zip(row, digits, strict=True)]
+            for row in shown.itertuples(index=False)
+        ]
 
     @property
     def n_hidden(self) -> int:
         """Rows that only the CSV holds."""
         return max(0, len(self.table) - MOST_ROWS)
+
+
+def _whole(column: pd.Series) -> bool:
+    """Whether a column of decimal numbers holds counts, some of them unknown."""
+    if not pd.api.types.is_float_dtype(column.dtype):
+        return False
+    known = column.dropna()
+    return bool(len(known)) and bool((known == known.round()).all()) and bool(column.isna().any())
 
 
 def figure_text(value: Any, digits: int = 3) -> str:
@@ -95,7 +107,7 @@ def figure_text(value: Any, digits: int = 3) -> str:
     if isinstance(value, float | np.floating):
         number = float(value)
         if abs(number) >= 100:
-            return f"{number:.1f}".removesuffix(".0")
+            return f"{number:.{min(digits, 1)}f}".removesuffix(".0")
         return f"{number:.{digits}f}"
     return str(value)
 

@@ -90,7 +90,8 @@ def roc(curves: pd.DataFrame, points: pd.DataFrame, key: str) -> str:
         if len(points):
             at = points[["specificity", "sensitivity", "threshold"]].to_numpy(dtype=np.float64)
             axes.scatter(1 - at[:, 0], at[:, 1], s=22, color=INK, zorder=4)
-            for specificity, sensitivity, threshold in at:
+            _, first = np.unique(at[:, :2].round(2), axis=0, return_index=True)
+            for specificity, sensitivity, threshold in at[np.sort(first)]:
                 axes.annotate(
                     f"{threshold:g}",
                     (1 - specificity, sensitivity),

@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.evaluate import ladder_table
 from pipeline.report_exhibit import Exhibit, image_uri, key_of, read_plain
 from pipeline.report_figures import Forest, bars, calibration, decision, forest, roc
+from pipeline.report_svg import STYLES
 
 INTERVALS = "95 % intervals resample persons, not rows."
 PERSON_TITLES = {
@@ -22,7 +23,7 @@ PERSON_TITLES = {
 
 def ladder_exhibit(metrics: Mapping[str, Any], target: str) -> Exhibit:
     """Every candidate's figures with intervals, the ceiling as the last row."""
-    table = ladder_table(dict(metrics))
+    table = ladder_table(dict(metrics)).sort_values("candidate", key=_rung, ignore_index=True)
     drawn = table[["candidate", "auc", "auc_lower", "auc_upper"]]
     limit = metrics["ceiling"]["auc"]
     if limit["estimate"] is not None:
@@ -43,16 +44,22 @@ def ladder_exhibit(metrics: Mapping[str, Any], target: str) -> Exhibit:
     )
 
 
+def _rung(names: pd.Series) -> pd.Series:
+    """Order candidates from the simplest to the most flexible."""
+    places = {name: at for at, name in enumerate(STYLES)}
+    return names.map(lambda name: places.get(name, len(places)))
+
+
 def judged_exhibits(folder: Path, metrics: Mapping[str, Any], target: str) -> list[Exhibit]:
     """Calibration, decision curve, ROC and thresholds, from the tables of ``evaluate/plots``."""
     plots, selected = folder / "evaluate" / "plots", metrics["selected"]
     found = [_calibration(plots, selected, target)]
-    benefit = read_plain(plots / "net_benefit.csv")
+    benefit = _in_order(read_plain(plots / "net_benefit.csv"))
     if len(benefit):
         found.append(_decision(benefit, target))
     points = read_plain(plots / "thresholds.csv")
     own = points[points["candidate"] == selected] if len(points) else points
-    curves = read_plain(plots / "roc.csv")
+    curves = _in_order(read_plain(plots / "roc.csv"))
     found.append(
         Exhibit(
             key_of("roc", target),
@@ -77,6 +84,12 @@ def judged_exhibits(folder: Path, metrics: Mapping[str, Any], target: str) -> li
             )
         )
     return found
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    if table.empty:
+        return table
+    return table.sort_values("candidate", key=_rung, kind="stable", ignore_index=True)
 
 
 def _calibration(plots: Path, selected: str, target: str) -> Exhibit:
@@ -197,9 +210,9 @@ def _persons(where: Path, candidate: str, target: str) -> list[Exhibit]:
             Exhibit(
                 key,
                 f"{PERSON_TITLES[str(person)]} ({risk:.0%}), {target}",
-                f"{str(person).capitalize()} of this study, named by a letter; values rounded to "
-                "two digits. Bars to the right raise the predicted risk, to the left lower it; "
-                "with the start they add up to the log-odds.",
+                f"{str(person).replace('person', 'Person')} of this study, named by a letter; "
+                "values rounded to two digits. Bars to the right raise the predicted risk, to the "
+                "left lower it; with the start they add up to the log-odds.",
                 rows.drop(columns="person"),
                 svg=bars(drawn, "label", "log_odds", "contribution, log-odds", key),
             )

@@ -56,7 +56,8 @@ def flow_exhibits(folder: Path, metrics: Mapping[str, Mapping[str, Any]]) -> lis
     if losses.exists():
         found += _losses(read_json(losses))
     if len(cases):
-        found += [_people(cases), *_missing(cases)]
+        exercise = cases[cases["modality"] != "rest"] if "modality" in cases else cases
+        found += [_people(cases), *_missing(exercise)]
     return found
 
 
@@ -96,7 +97,7 @@ def _count(cases: pd.DataFrame) -> dict[str, int]:
 
 def _losses(report: Mapping[str, Any]) -> list[Exhibit]:
     rows = []
-    for study in report.get("studies", [report]):
+    for study in [s for s in report.get("studies", [report]) if "case_rows" in s]:
         parts = [("cases", study.get("case_rows", {}))]
         parts += [(b["label"], b) for b in study.get("blocks", [])]
         for name, counts in parts:
@@ -109,6 +110,8 @@ def _losses(report: Mapping[str, Any]) -> list[Exhibit]:
                     "left_out": ", ".join(said) or "none",
                 }
             )
+    if not rows:
+        return []
     return [
         Exhibit(
             "study-losses",

@@ -335,11 +335,6 @@ def _performance(target: TargetFacts) -> str:
     )
 
 
-def heterogeneity(facts: Facts) -> Said:
-    """Item 23b."""
-    return clusters(facts)
-
-
 def verdict(facts: Facts) -> Said:
     """Item 25."""
     said = [f"{t.name}: {t.metrics['verdict']['sentence']}" for t in facts.judged]
@@ -407,7 +402,6 @@ REPORTS: dict[str, Callable[[Facts], Said]] = {
         numbers,
         full_model,
         performance,
-        heterogeneity,
         verdict,
         limitations,
         poor_input,
