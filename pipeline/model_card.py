@@ -94,9 +94,9 @@ def _performance(target: TargetFacts) -> list[str]:
 
 def _silence(folder: Path) -> list[str]:
     path = folder / "evaluate" / "uncertainty.json"
-    if not path.exists():
+    sure = read_json(path) if path.exists() else {}
+    if not sure:
         return ["This model was made without rules of abstention: it answers everybody."]
-    sure = read_json(path)
     reasons = ", ".join(f"{r.replace('_', ' ')} {s:.1%}" for r, s in sure["abstained"].items())
     side = sure["abstention"]["wrong_side"]["sentence"]
     return [

@@ -215,9 +215,9 @@ def uncertainty_part(folder: Path, selected: str, target: str) -> Part:
     """Whether sets held, how often the model abstains, and what that gains."""
     title = f"How sure '{selected}' is, {target}"
     path = folder / "evaluate" / "uncertainty.json"
-    if not path.exists():
+    sure = read_json(path) if path.exists() else {}
+    if not sure:
         return Part(title, missing="dvc repro (the chosen model was trained without it)")
-    sure = read_json(path)
     rows = [
         {"class": name, **{k: c[k] for k in ("n_participants", "estimate", "lower", "upper")}}
         for name, c in sure["coverage"].items()
