@@ -177,8 +177,9 @@ def run_ladder(
         Gets ``metrics.json``, ``summary.json`` (what 'dvc metrics diff' compares),
         ``subgroups.json`` and ``.csv``, and in ``plots/`` the tables and figures ``roc``,
         ``calibration``, ``net_benefit`` and ``ladder``, and the tables ``thresholds`` and
-        ``risks``; of a chosen model that says how sure it is, ``coverage_risk`` (and ``uncertainty.json``,
-        empty otherwise). A target that had too little data gets the reason only.
+        ``risks``; of a chosen model that says how sure it is, ``coverage_risk`` (and
+        ``uncertainty.json``, empty otherwise). A target that had too little data gets the
+        reason only.
     cases : Path, optional
         The study's cases: gives the columns that make subgroups.
     """
