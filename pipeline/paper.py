@@ -69,13 +69,21 @@ def _outcome(facts: Facts) -> str:
     reliability = facts.labels["reliability"].get(first["endpoint"], {})
     return (
         f"The outcome was the change ({scale}) of {first['endpoint']} from "
-        f"'{design['reference']}'{rest}, positive where there is less pain, in "
+        f"{reference_words(design['reference'])}{rest}, positive where there is less pain, in "
         f"{first['n_participants']} persons with {first['n_bouts']} bouts. Bouts were classed as "
         f"response, no change or hyperalgesia by the rule '{design['rule']}' of the "
         f"{design['sem_of']}, with the error of measurement from {design['sem_source']}; the "
         f"reliability of the change was {interval_text(reliability)} [@mcgraw1996]. Labels were "
         "made anew in every fold where the error was estimated from the data."
     )
+
+
+def reference_words(reference: str) -> str:
+    """Say what a change is counted from."""
+    return {
+        "pre": "the reading before the bout",
+        "bout": "another bout of the same person",
+    }.get(reference, reference)
 
 
 def _models(target: TargetFacts) -> str:

@@ -86,7 +86,7 @@ def _flow(
         "Study flow",
         "Read from top to bottom: each line is what is left of the one it follows. A person may "
         "have several bouts; persons, never bouts, are divided between training and judging.",
-        pd.DataFrame(rows),
+        pd.DataFrame(rows).astype({"persons": "Int64", "bouts": "Int64"}),
     )
 
 

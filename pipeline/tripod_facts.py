@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pipeline.paper import reference_words
 from pipeline.report_exhibit import figure_text, interval_text
 from pipeline.report_facts import Facts, TargetFacts
 
@@ -94,8 +95,8 @@ def outcome(facts: Facts) -> Said:
     reliability = facts.labels["reliability"].get(first["endpoint"], {})
     return (
         f"Change of {first['endpoint']} ({first['change_scale'].replace('_', ' ')}, positive = "
-        f"less pain) against {design['reference']}; class by rule '{design['rule']}' of the "
-        f"{design['sem_of']}, error from {design['sem_source']}; reliability "
+        f"less pain) from {reference_words(design['reference'])}; class by rule "
+        f"'{design['rule']}' of the {design['sem_of']}, error from {design['sem_source']}; reliability "
         f"{interval_text(reliability)}.",
         "index.html#outcome",
     )

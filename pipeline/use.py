@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.io import read_json
-from pipeline.study_folder import read_card
+import pandas as pd
+
+from pipeline.io import read_json, read_table
+from pipeline.study_folder import CASES, read_card
 from pipeline.target_folder import NOT_ENOUGH_DATA
 
-INDICATORS = {"condition": "condition_", "modality": "modality_"}
-GROUPS = ("condition_group_",)
+# Columns of cases whose levels say who and what is covered; indicators of the bundle miss a level
+# that everybody has.
+KINDS = {"condition": "conditions", "modality": "kinds of exercise"}
+REST = "rest"
 
 
 @dataclass(frozen=True)
@@ -35,46 +39,38 @@ def use_of(target_folder: Path) -> Use:
         return Use([], [])
     bundle = read_json(path)
     metrics = read_json(target_folder / "evaluate" / "metrics.json")
-    features = bundle["training"]["features"]
+    path = target_folder.parent / CASES
+    cases = read_table(path) if path.exists() else pd.DataFrame()
     simulated = read_card(target_folder.parent)["study"].get("simulated")
     nobody = ["Any real person: the data are simulated."] if simulated else []
-    return Use(_covered(bundle), [*nobody, *_outside(features), *_never(bundle, metrics)])
+    outside = _outside(bundle["training"]["features"], cases)
+    return Use(_covered(bundle, cases), [*nobody, *outside, *_never(bundle, metrics)])
 
 
-def _covered(bundle: dict[str, Any]) -> list[str]:
-    training = bundle["training"]
+def _covered(bundle: dict[str, Any], cases: pd.DataFrame) -> list[str]:
+    training, time = bundle["training"], bundle["record"]["decision_time"]
     said = [
         f"{training['n_participants']} persons with {training['n_rows']} bouts and "
-        f"{training['n_events']} events, predicted at the time "
-        f"'{bundle['record']['decision_time']}'."
+        f"{training['n_events']} events, predicted at the time '{time}'."
     ]
-    for word, start in INDICATORS.items():
-        levels = _levels(training["features"], start)
-        if levels:
-            said.append(f"{word.capitalize()}: {', '.join(levels)}.")
-    return said
+    levels = {word: _levels(cases, word) for word in KINDS}
+    return said + [f"{w.capitalize()}: {', '.join(found)}." for w, found in levels.items() if found]
 
 
-def _levels(features: dict[str, Any], start: str) -> list[str]:
-    names = [n for n in features if n.startswith(start) and not n.startswith(GROUPS)]
-    return [
-        n.removeprefix(start).replace("_", " ")
-        for n in sorted(names)
-        if features[n]["high"] is not None and features[n]["high"] > 0
-    ]
+def _levels(cases: pd.DataFrame, column: str) -> list[str]:
+    if column not in cases:
+        return []
+    found = sorted(cases[column].dropna().astype(str).unique())
+    return [level.replace("_", " ") for level in found if level != REST]
 
 
-def _outside(features: dict[str, Any]) -> list[str]:
+def _outside(features: dict[str, Any], cases: pd.DataFrame) -> list[str]:
     said = []
     age = features.get("age_years")
     if age and age["low"] is not None:
         said.append(f"Persons younger than {age['low']:.0f} or older than {age['high']:.0f} years.")
-    for word, start in INDICATORS.items():
-        levels = _levels(features, start)
-        if levels:
-            kinds = "conditions" if word == "condition" else "kinds of exercise"
-            said.append(f"Other {kinds} than those named here.")
-    return said
+    named = [kinds for word, kinds in KINDS.items() if _levels(cases, word)]
+    return said + [f"Other {kinds} than those the data hold." for kinds in named]
 
 
 def _never(bundle: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
