@@ -96,8 +96,8 @@ def outcome(facts: Facts) -> Said:
     return (
         f"Change of {first['endpoint']} ({first['change_scale'].replace('_', ' ')}, positive = "
         f"less pain) from {reference_words(design['reference'])}; class by rule "
-        f"'{design['rule']}' of the {design['sem_of']}, error from {design['sem_source']}; reliability "
-        f"{interval_text(reliability)}.",
+        f"'{design['rule']}' of the {design['sem_of']}, error from {design['sem_source']}; "
+        f"reliability {interval_text(reliability)}.",
         "index.html#outcome",
     )
 
