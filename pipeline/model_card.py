@@ -7,7 +7,8 @@ from typing import Any
 
 from pipeline.io import read_json
 from pipeline.report_exhibit import figure_text, interval_text
-from pipeline.report_facts import TargetFacts, read_facts
+from pipeline.report_facts import TargetFacts, read_target
+from pipeline.study_folder import read_card
 
 
 def model_card(target_folder: Path) -> str:
@@ -23,17 +24,16 @@ def model_card(target_folder: Path) -> str:
     str
         Empty where there is no model.
     """
-    facts = read_facts(target_folder.parent, (target_folder.name,))
-    target = facts.targets[0]
+    target = read_target(target_folder)
     if target.reason or not target.bundle:
         return ""
-    study = facts.study
+    study = read_card(target_folder.parent)["study"]
     name = f"eih-{target_folder.parent.name}-{target.name}"
     simulated = ["**Simulated data: for trying the software, for nobody's care.**", ""]
     lines = [
         f"# Model card: {name}",
         "",
-        *(simulated if facts.simulated else []),
+        *(simulated if study.get("simulated") else []),
         target.metrics["verdict"]["sentence"],
         "",
         "## Intended use",

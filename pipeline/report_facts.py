@@ -60,12 +60,13 @@ def read_facts(folder: Path, targets: tuple[str, ...]) -> Facts:
         folder,
         read_card(folder)["study"],
         read_json(folder / "outcomes.json"),
-        tuple(_target(folder / t) for t in targets),
+        tuple(read_target(folder / t) for t in targets),
         read_checks(folder),
     )
 
 
-def _target(folder: Path) -> TargetFacts:
+def read_target(folder: Path) -> TargetFacts:
+    """Read what the stages up to ``evaluate`` left in ``outputs/<study>/<target>``."""
     metrics = read_json(folder / "evaluate" / "metrics.json")
     reason = str(metrics.get(NOT_ENOUGH_DATA, ""))
     bundle = folder / "bundle" / "bundle.json"
