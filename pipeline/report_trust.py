@@ -227,7 +227,7 @@ def uncertainty_part(folder: Path, selected: str, target: str) -> Part:
         f"Classes held by their sets, {target}",
         "A set names the classes that cannot be ruled out. Sets are made to hold each class in 90 "
         "% of persons unless params.yaml says otherwise; the table says what they held.",
-        pd.DataFrame(rows).rename(columns={"estimate": "held"}),
+        pd.DataFrame(rows).rename(columns={"estimate": "held_by_its_set"}),
     )
     curve = read_plain(folder / "evaluate" / "plots" / "coverage_risk.csv")
     found = [coverage]
@@ -275,7 +275,7 @@ def joint_part(study: Path) -> Part:
         return Part(title, [str(joint.get("not_enough_data", "Not enough data."))])
     rows = [
         {
-            "harm_of_flare": r["harm_of_flare"],
+            "harm_of_a_flare": r["harm_of_flare"],
             "share_chosen": r["share_done"]["estimate"],
             "chosen": r["by_risks"]["estimate"],
             "all": r["all"]["estimate"],
@@ -286,7 +286,7 @@ def joint_part(study: Path) -> Part:
         for r in joint["decision_table"]
     ]
     table = pd.DataFrame(rows)
-    how = Forest("harm_of_flare", "chosen_minus_all", "lower", "upper", "chosen minus all", 0.0)
+    how = Forest("harm_of_a_flare", "chosen_minus_all", "lower", "upper", "chosen minus all", 0.0)
     loss, classes = joint["against_shares"]["log_loss"], joint["classes"]
     said = (
         f"{joint['n_participants']} persons; {classes['response']} responses, "
