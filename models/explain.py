@@ -83,3 +83,52 @@ def interaction_table(pairs: Mapping[tuple[str, str], npt.NDArray[np.float64]]) 
     table = table[table["mean_abs_log_odds"] > 0]
     by = ["mean_abs_log_odds", "feature", "with_feature"]
     return table.sort_values(by, ascending=[False, True, True]).reset_index(drop=True)
+
+
+def value_groups(
+    values: npt.NDArray[np.float64],
+    contributions: npt.NDArray[np.float64],
+    n_groups: int = 8,
+    least: int = 10,
+) -> pd.DataFrame:
+    """Summarise one feature's contributions by groups of its value, for tables that name nobody.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,), NaN = missing
+    contributions : ndarray of shape (n_rows,)
+    n_groups : int, default=8
+        Groups of about equal size; equal values stay together.
+    least : int, default=10
+        Rows a group must have to be reported.
+
+    Returns
+    -------
+    DataFrame
+        ``group`` (its number, or ``missing``), ``n``, ``value_mean``, ``contribution_mean``,
+        ``lower`` and ``upper`` (5th and 95th percentile of the contributions).
+    """
+    known = np.isfinite(values)
+    edges = (
+        np.unique(np.quantile(values[known], np.linspace(0, 1, n_groups + 1)[1:-1]))
+        if known.any()
+        else np.zeros(0)
+    )
+    number = np.where(known, np.searchsorted(edges, np.where(known, values, 0.0), "left"), -1)
+    rows = []
+    for group in np.unique(number):
+        own = number == group
+        if own.sum() >= least:
+            low, high = np.quantile(contributions[own], [0.05, 0.95])
+            rows.append(
+                {
+                    "group": "missing" if group < 0 else str(int(group) + 1),
+                    "n": int(own.sum()),
+                    "value_mean": float(values[own].mean()) if group >= 0 else np.nan,
+                    "contribution_mean": float(contributions[own].mean()),
+                    "lower": float(low),
+                    "upper": float(high),
+                }
+            )
+    columns = ["group", "n", "value_mean", "contribution_mean", "lower", "upper"]
+    return pd.DataFrame(rows, columns=columns)

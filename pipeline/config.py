@@ -222,9 +222,13 @@ class PredictParams:
 
 @dataclass(frozen=True)
 class ReportParams:
-    """Title of the report; empty: the study's own."""
+    """Title of the report (empty: the study's own), and the file of what only people know.
+
+    ``study_text``: path of a ``study.toml`` as ``eih tripod --draft`` writes it; empty: none.
+    """
 
     title: str = ""
+    study_text: str = ""
 
 
 @dataclass(frozen=True)

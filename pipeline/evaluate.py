@@ -28,13 +28,15 @@ from pipeline.figures import (
 )
 from pipeline.io import read_json, read_table, write_json, write_table
 from pipeline.judging import EVERY_ROW, Columns, Predictions, judging_settings, read_predictions
+from pipeline.operating_points import risk_histogram, threshold_table
 from pipeline.subgroups import flat_table, judge_columns, usable, with_cases
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
-from pipeline.uncertainty_judged import judge_uncertainty
+from pipeline.uncertainty_judged import JUDGED, judge_uncertainty
 
 CALIBRATION = ("in_the_large", "intercept", "slope", "oe_ratio", "ici", "e50", "e90", "emax")
 OVERALL = ("average_precision", "brier", "brier_scaled", "log_loss", "r2_nagelkerke")
 SIZED = "logistic"
+SUMMARY = "summary.json"
 
 
 def run(
@@ -172,10 +174,12 @@ def run_ladder(
     predictions : Path
         ``train/predictions.parquet`` of a target; ``selection.json`` lies beside it.
     output : Path
-        Gets ``metrics.json``, ``subgroups.json`` and ``.csv``, and in ``plots/`` the tables and
-        figures ``roc``, ``calibration``, ``net_benefit`` and ``ladder``; of a chosen model that
-        says how sure it is, ``uncertainty.json`` and ``coverage_risk``. A target that had too
-        little data gets the reason only.
+        Gets ``metrics.json``, ``summary.json`` (what 'dvc metrics diff' compares),
+        ``subgroups.json`` and ``.csv``, and in ``plots/`` the tables and figures ``roc``,
+        ``calibration``, ``net_benefit`` and ``ladder``, and the tables ``thresholds`` and
+        ``risks``; of a chosen model that says how sure it is, ``coverage_risk`` (and
+        ``uncertainty.json``, empty otherwise). A target that had too little data gets the
+        reason only.
     cases : Path, optional
         The study's cases: gives the columns that make subgroups.
     """
@@ -183,6 +187,8 @@ def run_ladder(
     selection = read_json(predictions.parent / SELECTION)
     if NOT_ENOUGH_DATA in selection:
         write_json(selection, output / "metrics.json")
+        write_json({}, output / JUDGED)
+        write_json({}, output / SUMMARY)
         _write_subgroups([], {}, output)
         return dict(selection)
     names = [c for c in read_table(predictions).columns if c.startswith("p_")]
@@ -200,6 +206,7 @@ def run_ladder(
     }
     add_ceiling(metrics, selection)
     write_json(metrics, output / "metrics.json")
+    write_json(headline(metrics), output / SUMMARY)
     _write_curves(found, metrics, output / "plots")
     judge_uncertainty(params, predictions.parent, output)
     shown = {n: found[n].risks for n in {metrics["selected"], metrics["verdict"]["shown"]}}
@@ -264,6 +271,10 @@ def _write_curves(found: dict[str, Judgement], metrics: dict[str, Any], output: 
     calibration = pd.DataFrame(judgement.curve_rows())
     write_table(calibration, output / "calibration.csv")
     calibration_figure(calibration, judgement.risks, output / "calibration.png")
+    write_table(risk_histogram(judgement.risks), output / "risks.csv")
+    risks = {n: j.risks for n, j in found.items()}
+    at = threshold_table(judgement.judged, risks, judgement.settings.thresholds)
+    write_table(at, output / "thresholds.csv")
     rows = [
         pd.DataFrame(j.net_benefit_rows()).assign(candidate=n)
         for n, j in found.items()
@@ -273,6 +284,29 @@ def _write_curves(found: dict[str, Judgement], metrics: dict[str, Any], output: 
         benefit = pd.concat(rows, ignore_index=True)
         write_table(benefit, output / "net_benefit.csv")
         decision_figure(benefit, output / "net_benefit.png")
+
+
+def headline(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return the few figures by which two runs are compared ('dvc metrics diff')."""
+    own = metrics["candidates"][metrics["selected"]]
+    shown = metrics["verdict"]["shown"]
+    gain = metrics["against_stratum"].get(shown, {})
+    return {
+        "selected": metrics["selected"],
+        "promoted": metrics["verdict"]["promoted"],
+        "n_participants": metrics["n_participants"],
+        "n_events": metrics["n_events"],
+        "auc": own["auc"]["estimate"],
+        "auc_ceiling": metrics["ceiling"]["auc"]["estimate"],
+        "log_loss": own["log_loss"],
+        "brier": own["brier"],
+        "calibration_slope": own["calibration"]["slope"],
+        "calibration_in_the_large": own["calibration"]["in_the_large"],
+        "against_stratum": {
+            "of": shown,
+            **{n: gain[n]["estimate"] for n in ("auc", "log_loss") if n in gain},
+        },
+    }
 
 
 def ladder_table(metrics: dict[str, Any]) -> pd.DataFrame:

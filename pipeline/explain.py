@@ -11,7 +11,13 @@ import pandas as pd
 
 from features.build import SPECS
 from models.bundle import Bundle
-from models.explain import check_additivity, family_table, importance_table, interaction_table
+from models.explain import (
+    check_additivity,
+    family_table,
+    importance_table,
+    interaction_table,
+    value_groups,
+)
 from models.explain_refits import (
     INTERVAL,
     Refits,
@@ -27,7 +33,12 @@ from pipeline.artefacts import read_bundle
 from pipeline.beeswarm import beeswarm_figure, waterfall_figure
 from pipeline.config import ExplainParams, TrainParams
 from pipeline.errors import ConfigError
-from pipeline.explanation_figures import dependence_figure, importance_figure, interaction_figure
+from pipeline.explanation_figures import (
+    clinical,
+    dependence_figure,
+    importance_figure,
+    interaction_figure,
+)
 from pipeline.io import read_table, write_json, write_table
 from pipeline.protocols import Subject, subject_of
 from pipeline.resume import show_progress
@@ -36,6 +47,8 @@ from pipeline.target_folder import ONE_PERSON, why_no_model
 FAMILIES = {s.name: s.family for s in SPECS}
 UNITS = {s.name: s.unit for s in SPECS}
 # Whose risks are low, middling and high: the figures name them, never an id.
+N_DEPENDENCE = 6
+N_EXAMPLE = 8
 SHOWN = {"person A": 0.1, "person B": 0.5, "person C": 0.9}
 
 
@@ -79,7 +92,8 @@ def run(
         The feature table the target was trained on.
     output : Path
         Gets, per candidate, ``importance_*.csv``, ``families_*.csv``, ``interactions_*.csv``
-        (tabulated trees), ``contributions_*.parquet``, with refits ``reasons_*.parquet``, and the
+        (tabulated trees), ``contributions_*.parquet``, ``dependence_*.csv`` and
+        ``person_examples_*.csv``, with refits ``reasons_*.parquet``, and the
         figures; and ``explain.json`` (empty for a target without a model).
     refitting : Refitting, optional
         Without it ranks have no intervals, and nothing is said of how reasons recur.
@@ -214,8 +228,61 @@ def _figures(found: _Explained, importance: pd.DataFrame, output: Path, max_disp
     if first:
         path = output / f"dependence_{name}.png"
         dependence_figure(contributions, found.rows, first, UNITS, path)
+    write_table(_dependence(found, importance), output / f"dependence_{name}.csv")
     order = np.argsort(found.log_odds, kind="stable")
+    write_table(_examples(found, order), output / f"{ONE_PERSON}examples_{name}.csv")
     for number, (person, share) in enumerate(SHOWN.items(), start=1):
-        row = int(order[round(share * (len(order) - 1))])
+        row = _example_row(order, share)
         path = output / f"{ONE_PERSON}{number}_{name}.png"
         waterfall_figure(contributions, found.rows.iloc[row], (row, person), UNITS, path)
+
+
+def _example_row(order: np.ndarray, share: float) -> int:
+    """Position of the row at this share of the rows in the order of their risk."""
+    return int(order[round(share * (len(order) - 1))])
+
+
+def _dependence(found: _Explained, importance: pd.DataFrame) -> pd.DataFrame:
+    """Mean contribution by groups of the value, of the most important features."""
+    parts = []
+    for name in [f for f in importance["feature"].head(N_DEPENDENCE) if f in found.rows]:
+        raw = found.rows[name].to_numpy(dtype=np.float64)
+        values, unit = clinical(raw, UNITS.get(name, ""))
+        own = found.contributions.values[:, found.contributions.names.index(name)]
+        parts.append(value_groups(values, own).assign(feature=name, unit=unit))
+    if not parts:
+        return pd.DataFrame(columns=["feature", "unit"])
+    table = pd.concat(parts, ignore_index=True)
+    return table[["feature", "unit", *table.columns.drop(["feature", "unit"])]]
+
+
+def _examples(found: _Explained, order: np.ndarray) -> pd.DataFrame:
+    """Three persons by a letter: largest contributions, their sum and the rest.
+
+    Values are rounded to two digits: enough to follow a prediction, too little to look up a row.
+    """
+    contributions, rows = found.contributions, []
+    for person, share in SHOWN.items():
+        at = _example_row(order, share)
+        own = contributions.values[at]
+        risk = float(1 / (1 + np.exp(-found.log_odds[at])))
+        largest = np.argsort(-np.abs(own), kind="stable")[:N_EXAMPLE]
+        head = {"person": person, "risk": risk}
+        rows.append(head | {"feature": "start", "value": "", "log_odds": contributions.baseline})
+        for column in largest:
+            name = contributions.names[column]
+            value = _two_digits(found.rows.iloc[at].get(name, np.nan), UNITS.get(name, ""))
+            rows.append(head | {"feature": name, "value": value, "log_odds": float(own[column])})
+        rest = float(own.sum() - own[largest].sum())
+        rows.append(head | {"feature": "all others", "value": "", "log_odds": rest})
+    return pd.DataFrame(rows)
+
+
+def _two_digits(value: object, unit: str) -> str:
+    known = np.array([value], dtype=np.float64)
+    if not np.isfinite(known[0]):
+        return "missing"
+    shown, word = clinical(known, unit)
+    rounded = float(f"{shown[0]:.2g}")
+    # Of an indicator or a code the number is all there is to say.
+    return f"{rounded:g}" if word[:1].isdigit() else f"{rounded:g} {word}".strip()

@@ -12,8 +12,16 @@ from models.bundle import Bundle
 from pipeline.artefacts import probe_cases, read_bundle
 from pipeline.config import RegisterParams
 from pipeline.io import read_json, write_json
+from pipeline.model_card import model_card
 from pipeline.target_folder import NOT_ENOUGH_DATA, why_no_model
-from pipeline.tracking import CANDIDATE, CHAMPION, RunRecord, log_study_target
+from pipeline.tracking import (
+    CANDIDATE,
+    CARD,
+    CHAMPION,
+    DatasetRecord,
+    RunRecord,
+    log_study_target,
+)
 
 
 def run(params: RegisterParams, target_folder: Path, output: Path) -> dict[str, Any]:
@@ -85,7 +93,10 @@ def _parent_record(name: str, bundle: Bundle, metrics: dict[str, Any], folder: P
             "promoted": str(metrics["verdict"]["promoted"]).lower(),
             "suspicious": str(metrics["ceiling"]["suspicious"]).lower(),
             "git_commit": bundle.record["git_commit"],
+            **_where_from(bundle),
         },
+        texts={CARD: model_card(folder)},
+        dataset=_dataset(bundle, folder.parent.name),
         folders=(folder / "evaluate", folder / "explain", *_if_there(folder / "biomarker")),
     )
 
@@ -99,7 +110,30 @@ def _candidate_record(bundle: Bundle, metrics: dict[str, Any]) -> RunRecord:
         name=bundle.candidate,
         params=bundle.record["settings"] | {"candidate": bundle.candidate},
         metrics=_metric_values(metrics["candidates"][bundle.candidate]),
-        tags={"selected": str(bundle.candidate == metrics["selected"]).lower()},
+        tags={
+            "selected": str(bundle.candidate == metrics["selected"]).lower(),
+            **_where_from(bundle),
+        },
+    )
+
+
+def _where_from(bundle: Bundle) -> dict[str, str]:
+    """Tags by which runs are found again: study, target, endpoint, candidate."""
+    record = bundle.record
+    return {
+        "study": record["study"],
+        "target": bundle.target,
+        "endpoint": record["endpoint"],
+        "candidate": bundle.candidate,
+    }
+
+
+def _dataset(bundle: Bundle, folder: str) -> DatasetRecord:
+    return DatasetRecord(
+        name=f"{folder}-features",
+        sha256=bundle.record["data_sha256"],
+        source=f"outputs/{folder}/features.parquet",
+        columns=bundle.feature_names,
     )
 
 

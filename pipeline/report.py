@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-import base64
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from models.optimism import WHY_632
 from pipeline.check_results import read_checks, summary
 from pipeline.config import ReportParams
-from pipeline.evaluate import ladder_table
-from pipeline.io import atomic_path, read_json, write_table
-from pipeline.protocol_sections import protocol_sections
+from pipeline.io import read_json, write_text
+from pipeline.model_card import model_card
+from pipeline.paper import paper, write_paper
+from pipeline.report_exhibit import Exhibit, figure_text, interval_text, write_csvs
+from pipeline.report_model import explanation_exhibits, judged_exhibits, ladder_exhibit
+from pipeline.report_study import flow_exhibits, outcome_exhibits
+from pipeline.report_trust import (
+    Part,
+    biomarker_part,
+    joint_part,
+    stability_parts,
+    subgroup_part,
+    uncertainty_part,
+)
+from pipeline.reporting_guides import fill_guides, write_guides
 from pipeline.study_folder import CARD, read_card
+from pipeline.study_text import read_study_text
 from pipeline.target_folder import NOT_ENOUGH_DATA
+from pipeline.use import Use, use_of
 
 SIMULATED = (
     "Simulated data: this report shows what the software does, not that the response to exercise "
@@ -24,35 +37,84 @@ SIMULATED = (
 )
 
 
+@dataclass(frozen=True)
+class Target:
+    """What the page shows of one target; ``reason`` says why there is nothing."""
+
+    name: str
+    reason: str
+    metrics: dict[str, Any]
+    shown: str
+    ladder: list[Exhibit]
+    judged: list[Exhibit]
+    told: str
+    explained: list[Exhibit]
+    reasons: str
+    markers: Part
+    stability: list[Part]
+    subgroups: Part
+    uncertainty: Part
+    use: Use
+
+    @property
+    def exhibits(self) -> list[Exhibit]:
+        """Everything with a CSV."""
+        parts = [self.markers, *self.stability, self.subgroups, self.uncertainty]
+        own = [*self.ladder, *self.judged, *self.explained]
+        return own + [e for p in parts for e in p.exhibits]
+
+
 def run(params: ReportParams, folder: Path, targets: tuple[str, ...], output: Path) -> Path:
-    """Write ``index.html`` and the result tables of a study into ``output``.
+    """Write ``index.html``, its CSVs, the reporting sheets and the texts for a paper.
 
     Parameters
     ----------
     folder : Path
-        ``outputs/<study>`` after evaluation and explanation of ``targets``.
+        ``outputs/<study>`` after evaluation and explanation of ``targets``. What a stage or tool
+        has not made is named in one line with the command that makes it.
+    output : Path
+        Gets ``index.html``, one CSV per figure or table, ``tripod_ai.md``, ``probast_ai.md``,
+        ``methods.md``, ``results_table.csv`` and ``.md``, ``references.bib`` and, per target with
+        a model, ``model_card_<target>.md``.
     """
     card = read_card(folder)
+    found = [_target(folder / target, target) for target in targets]
+    content = _content(params, folder, found)
+    written = paper(folder, {t.name: t.metrics for t in found if not t.reason}, content["title"])
+    text = read_study_text(params.study_text, folder.name)
+    guides = fill_guides(folder, targets, text)
+    write_csvs([*content["flow"], *content["outcome"], *content["joint"].exhibits], output)
+    for target in found:
+        write_csvs(target.exhibits, output)
+        if not target.reason:
+            write_text(model_card(folder / target.name), output / f"model_card_{target.name}.md")
+    write_paper(written, output)
+    write_guides(guides, content["title"], output)
+    page = output / "index.html"
+    content |= {"card": card, "paper": written, "guides": guides}
+    write_text(_template().render(content), page)
+    return page
+
+
+def _content(params: ReportParams, folder: Path, found: list[Target]) -> dict[str, Any]:
+    card = read_card(folder)
     labels = read_json(folder / "outcomes.json")
-    sections = [_target_section(folder / target, target, output) for target in targets]
-    content = {
+    return {
         "title": params.title or card["study"].get("title") or folder.name,
         "simulated": SIMULATED if card["study"].get("simulated") else "",
         "study": card["study"],
+        "folder": f"outputs/{folder.name}",
         "has_card": (folder / CARD).exists(),
         "design": labels["design"],
-        "endpoints": labels["endpoints"],
         "reliability": labels["reliability"],
-        "targets": sections,
+        "targets": found,
+        "flow": flow_exhibits(folder, {t.name: t.metrics for t in found}),
+        "outcome": outcome_exhibits(folder),
+        "joint": joint_part(folder),
         "why_not_plain_optimism": WHY_632,
-        "joint": _optional(folder / "joint" / "metrics.json"),
         "cautions": cautions(labels["design"]),
         "checks": _checks(folder),
     }
-    page = output / "index.html"
-    with atomic_path(page) as temporary:
-        temporary.write_text(_template().render(content), encoding="utf-8")
-    return page
 
 
 def _checks(folder: Path) -> dict[str, Any] | None:
@@ -99,76 +161,48 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["figure"] = figure_text
+    environment.filters["interval"] = interval_text
     return environment.get_template("report.html.jinja")
 
 
-def figure_text(value: Any, digits: int = 3) -> str:
-    """Format a number for the page; a dash where it could not be computed."""
-    if value is None or value != value:
-        return "–"
-    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
-
-
-def _target_section(folder: Path, target: str, output: Path) -> dict[str, Any]:
+def _target(folder: Path, target: str) -> Target:
     metrics = read_json(folder / "evaluate" / "metrics.json")
     if NOT_ENOUGH_DATA in metrics:
-        return {"name": target, "reason": metrics[NOT_ENOUGH_DATA]}
-    explained = read_json(folder / "explain" / "explain.json")
-    ladder = ladder_table(metrics)
-    write_table(ladder, output / f"ladder_{target}.csv")
-    shown = metrics["verdict"]["shown"]
-    figures = {
-        "AUC of every candidate": folder / "evaluate" / "plots" / "ladder.png",
-        "ROC": folder / "evaluate" / "plots" / "roc.png",
-        "Calibration": folder / "evaluate" / "plots" / "calibration.png",
-        "Error among the most certain": folder / "evaluate" / "plots" / "coverage_risk.png",
-        "Decision curve": folder / "evaluate" / "plots" / "net_benefit.png",
-        **explanation_figures(folder / "explain", shown),
-    }
-    return {
-        "name": target,
-        "reason": "",
-        "metrics": metrics,
-        "ladder": _records(ladder),
-        "families": explained.get(shown, {}).get("families", {}),
-        "family_ranks": explained.get(shown, {}).get("family_ranks", []),
-        "reasons": (explained.get(shown, {}).get("reasons") or {}).get("sentence", ""),
-        "shown": shown,
-        "uncertainty": _optional(folder / "evaluate" / "uncertainty.json"),
-        "figures": _shown(figures),
-        "protocols": [
-            {"title": s.title, "sentences": s.sentences, "figures": _shown(s.figures)}
-            for s in protocol_sections(folder)
-        ],
-    }
-
-
-def _shown(figures: dict[str, Path]) -> dict[str, str]:
-    return {title: _data_uri(path) for title, path in figures.items() if path.exists()}
-
-
-def _optional(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = read_json(path) if path.exists() else {}
-    return found
-
-
-def explanation_figures(folder: Path, candidate: str) -> dict[str, Path]:
-    """Titles and files of a candidate's explanation; persons have letters, never ids."""
-    titles = {
-        "Contributions to the log-odds": "beeswarm",
-        "Importance, with the range of ranks over refits": "importance",
-        "Contributions by value": "dependence",
-        "Largest interaction": "interaction",
-        "A person of low predicted risk": "person_1",
-        "A person of middling predicted risk": "person_2",
-        "A person of high predicted risk": "person_3",
-    }
-    return {f"{t}, '{candidate}'": folder / f"{n}_{candidate}.png" for t, n in titles.items()}
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
-
-
-def _data_uri(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+        reason = str(metrics[NOT_ENOUGH_DATA])
+        nothing = Part(target, [reason])
+        return Target(
+            target,
+            reason,
+            metrics,
+            "",
+            [],
+            [],
+            "",
+            [],
+            "",
+            nothing,
+            [],
+            nothing,
+            nothing,
+            Use([], []),
+        )
+    path = folder / "explain" / "explain.json"
+    explained = read_json(path) if path.exists() else {}
+    shown, selected = metrics["verdict"]["shown"], metrics["selected"]
+    told = shown if shown in explained else next(iter(explained), shown)
+    return Target(
+        target,
+        "",
+        metrics,
+        shown,
+        [ladder_exhibit(metrics, target)],
+        judged_exhibits(folder, metrics, target),
+        told,
+        explanation_exhibits(folder, told, target),
+        (explained.get(told, {}).get("reasons") or {}).get("sentence", ""),
+        biomarker_part(folder, target),
+        stability_parts(folder, target),
+        subgroup_part(folder, shown, target),
+        uncertainty_part(folder, selected, target),
+        use_of(folder),
+    )

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import StudyParams
+from pipeline.io import write_json
 from pipeline.pooling import ingest_all
 from pipeline.reserve import reserve
 from pipeline.simulate import simulate
 
 SIMULATED = "demo"
+# Of every study, so that the graph can name it: what was read and lost, or what was simulated.
+REPORT = "ingest_report.json"
 
 
 def run(params: StudyParams, output: Path) -> dict[str, Any]:
@@ -21,6 +24,7 @@ def run(params: StudyParams, output: Path) -> dict[str, Any]:
     """
     if params.name == SIMULATED:
         report = simulate(params.participants, params.scenario, params.seed, output)
+        write_json(report, output / REPORT)
     else:
         source = [Path(params.source)] if params.source else []
         report = ingest_all([params.name], source, output)

@@ -14,6 +14,10 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 import mlflow
 import mlflow.pyfunc
 import pandas as pd
+from mlflow.data.meta_dataset import MetaDataset
+
+# MLflow makes this class when it is imported.
+from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType
@@ -27,6 +31,8 @@ from pipeline.target_folder import ONE_PERSON
 # Every version carries the first alias; the second goes only to one that passed the gate.
 CANDIDATE, CHAMPION = "candidate", "champion"
 SUFFIXES = {"estimate": "", "lower": "_lower", "upper": "_upper"}
+# The artefact that is the model version's description too.
+CARD = "model_card.md"
 CODE = ("features", "models", "pipeline", "seeds")
 ROOT = Path(__file__).resolve().parent.parent
 # What a process needs to load a bundle and predict: no tracking, plotting or pipeline tools.
@@ -43,14 +49,29 @@ SERVING = (
 
 
 @dataclass(frozen=True)
+class DatasetRecord:
+    """The table a run learnt from: its name, hash, place and columns; no value of it.
+
+    ``source`` is relative to the project: a store may be shared, a machine's folders are not.
+    """
+
+    name: str
+    sha256: str
+    source: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RunRecord:
-    """One run: its name, settings, figures and files."""
+    """One run: its name, settings, figures, files and the table it learnt from."""
 
     name: str
     params: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     folders: tuple[Path, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    dataset: DatasetRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +157,12 @@ def log_study_target(
                 _log(record)
                 mlflow.log_artifacts(str(bundle), "bundle")
         version = _log_model(*model)
+    client = mlflow.MlflowClient()
     for alias in (CANDIDATE, CHAMPION) if promoted else (CANDIDATE,):
-        mlflow.MlflowClient().set_registered_model_alias(model[0], alias, version)
+        client.set_registered_model_alias(model[0], alias, version)
+    client.update_model_version(model[0], version, parent.texts.get(CARD, ""))
+    for key, value in parent.tags.items():
+        client.set_model_version_tag(model[0], version, key, value)
     return Logged(run.info.run_id, model[0], version)
 
 
@@ -179,8 +204,23 @@ def _log(record: RunRecord) -> None:
     mlflow.log_params({k: str(v)[:500] for k, v in record.params.items()})
     mlflow.log_metrics(dict(record.metrics))
     mlflow.set_tags(dict(record.tags))
+    for name, text in record.texts.items():
+        mlflow.log_text(text, name)
+    if record.dataset is not None:
+        mlflow.log_input(_dataset(record.dataset), context="training")
     for folder in record.folders:
         _log_folder(folder)
+
+
+def _dataset(record: DatasetRecord) -> MetaDataset:
+    # A MetaDataset can be made; its stub says that it cannot.
+    return MetaDataset(  # type: ignore[abstract]
+        source=LocalArtifactDatasetSource(record.source),
+        name=record.name,
+        # MLflow takes 36 characters.
+        digest=record.sha256[:32],
+        schema=Schema([ColSpec("double", name) for name in record.columns]),
+    )
 
 
 def _log_folder(folder: Path) -> None:

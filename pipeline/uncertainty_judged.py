@@ -19,6 +19,8 @@ from pipeline.io import read_table, write_json, write_table
 from pipeline.target_folder import UNCERTAINTY
 
 CLASS_NAMES = ("no", "yes")
+# Always written, empty where nothing was said of being sure: the graph names it.
+JUDGED = "uncertainty.json"
 
 
 def judge_uncertainty(params: EvaluateParams, train: Path, output: Path) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def judge_uncertainty(params: EvaluateParams, train: Path, output: Path) -> dict
     """
     path = train / UNCERTAINTY
     if not path.exists():
+        write_json({}, output / JUDGED)
         return {}
     said = read_table(path)
     rows = _resamples(params, said)
@@ -55,7 +58,7 @@ def judge_uncertainty(params: EvaluateParams, train: Path, output: Path) -> dict
         "abstention": abstention_effect(rows, (reasons != "").to_numpy().reshape(shape)),
     }
     curve = coverage_risk(rows)
-    write_json(result, output / "uncertainty.json")
+    write_json(result, output / JUDGED)
     write_table(curve, output / "plots" / "coverage_risk.csv")
     coverage_risk_figure(curve, output / "plots" / "coverage_risk.png")
     return result

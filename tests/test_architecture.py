@@ -31,7 +31,7 @@ FILE_READERS = {
     "pipeline/scoring_door.py": "the input of 'mlflow models predict'",
     "pipeline/key_texts.py": "the secret of pseudonyms",
     "pipeline/table_writer.py": "its own files, to see them on the disk",
-    "pipeline/report.py": "figures made by an earlier stage",
+    "pipeline/report_exhibit.py": "figures and tables made by an earlier stage",
 }
 
 

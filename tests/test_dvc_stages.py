@@ -32,6 +32,7 @@ WIRING = {
         "cli_prescribe",
         "cli_programmes",
         "cli_protocols",
+        "cli_report",
     )
 }
 STAGES: dict[str, dict[str, object]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

@@ -30,14 +30,25 @@ MODULES = (
     "pipeline/explain.py",
     "pipeline/explanation_figures.py",
     "pipeline/figures.py",
+    "pipeline/model_card.py",
+    "pipeline/paper.py",
     "pipeline/report.py",
+    "pipeline/report_figures.py",
+    "pipeline/report_model.py",
+    "pipeline/report_study.py",
+    "pipeline/report_trust.py",
+    "pipeline/reporting_guides.py",
+    "pipeline/tripod_facts.py",
+    "pipeline/use.py",
     "pipeline/subgroups.py",
 )
 PAGES = (
     "README.md",
     "docs/results.md",
     "docs/decisions/0018-explanations.md",
-    "pipeline/templates/report.html.jinja",
+    *(p.relative_to(ROOT).as_posix() for p in (ROOT / "pipeline" / "templates").glob("*.jinja")),
+    "seeds/tripod_ai.toml",
+    "seeds/probast_ai.toml",
 )
 
 

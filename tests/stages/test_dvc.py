@@ -97,12 +97,24 @@ def test_second_run_runs_nothing(checkout: Path) -> None:
     ("helper", "consumers"),
     [
         ("models/explain.py", {"explain"}),
-        ("features/outcome.py", {"biomarker", "label", "train", "explain", "check"}),
+        (
+            "features/outcome.py",
+            {"biomarker", "label", "train", "joint", "evaluate", "explain", "check", "report"},
+        ),
         (
             "features/modulation.py",
-            {"biomarker", "featurize", "train", "check", "explain", "predict", "register"},
+            {
+                "biomarker",
+                "featurize",
+                "train",
+                "joint",
+                "check",
+                "explain",
+                "predict",
+                "register",
+            },
         ),
-        ("pipeline/templates/report.html.jinja", {"report"}),
+        ("pipeline/templates/report_style.css.jinja", {"report"}),
     ],
 )
 def test_an_edited_helper_reruns_its_consumers_and_nothing_else(

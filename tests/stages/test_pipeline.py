@@ -242,7 +242,8 @@ def test_report_on_simulated_data_says_so_first_and_escapes_text(
     page = report.run(params.report, trained, ("response", "hyperalgesia"), tmp_path).read_text()
 
     body = page[page.index("<body>") :]
-    assert body.split("\n")[1].startswith('<p class="note"><strong>Simulated data')
+    header = body[body.index('<header class="top">') :]
+    assert header.split("\n")[1].startswith('<p class="simulated"><strong>Simulated data')
     assert "<script>" not in page
     assert page.count("The predictors ") == 2
     assert "http://" not in page

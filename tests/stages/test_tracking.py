@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from pipeline.artefacts import find_bundles, read_bundle
 from pipeline.biomarker import Question, Written, run_endpoints
 from pipeline.config import Params
 from pipeline.io import read_json, write_json
+from pipeline.model_card import model_card
 from pipeline.predict import predict
 from pipeline.tracking import cases_signature, known_in_time
 
@@ -173,3 +175,35 @@ def test_a_target_without_a_model_is_registered_as_such(tmp_path: Path) -> None:
     done = register.run(Params().register, folder, tmp_path / "registration.json")
 
     assert done == read_json(tmp_path / "registration.json") == {"not_enough_data": "too few"}
+
+
+def test_a_version_is_described_by_its_card_and_found_by_its_tags(
+    store: str, trained: Path
+) -> None:
+    client = mlflow.MlflowClient(store)
+    version = client.get_model_version(MODEL, "1")
+
+    assert version.description == model_card(trained / "response").replace(
+        f"eih-{trained.name}-response", MODEL
+    )
+    assert version.tags["target"] == "response"
+    assert version.tags["candidate"] == read_bundle(trained / "response" / "bundle").candidate
+
+
+def test_a_run_names_the_table_it_learnt_from_without_a_value_of_it(
+    store: str, trained: Path
+) -> None:
+    client = mlflow.MlflowClient(store)
+    experiment = client.get_experiment_by_name("eih")
+    assert experiment is not None
+    run = client.search_runs([experiment.experiment_id], f"run_name = '{MODEL}'")[-1]
+    bundle = read_bundle(trained / "response" / "bundle")
+
+    (used,) = run.inputs.dataset_inputs
+
+    assert bundle.record["data_sha256"].startswith(used.dataset.digest)
+    assert used.dataset.source == '{"uri": "outputs/small/features.parquet"}'
+    assert "profile" not in used.dataset.schema
+    columns = [c["name"] for c in json.loads(used.dataset.schema)["mlflow_colspec"]]
+    assert columns == list(bundle.feature_names)
+    assert used.dataset.profile in (None, "null")
