@@ -1,7 +1,7 @@
 """The command line: options in, one function of one module called, exit code out.
 
-Subcommands live in ``cli_data``, ``cli_models``, ``cli_protocols`` and ``cli_checks``. They import
-what they call inside, so that help and usage errors come at once.
+Subcommands live in ``cli_data``, ``cli_models``, ``cli_protocols``, ``cli_checks`` and ``cli_tools``.
+They import what they call inside, so that help and usage errors come at once.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipeline import cli_checks, cli_data, cli_models, cli_protocols
+from pipeline import cli_checks, cli_data, cli_models, cli_protocols, cli_tools
 from pipeline.cli_app import app
 
-__all__ = ["app", "cli_checks", "cli_data", "cli_models", "cli_protocols", "main"]
+__all__ = ["app", "cli_checks", "cli_data", "cli_models", "cli_protocols", "cli_tools", "main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
