@@ -1,6 +1,6 @@
 """The command line: options in, one function of one module called, exit code out.
 
-Subcommands live in ``cli_data``, ``cli_models``, ``cli_protocols``, ``cli_checks`` and ``cli_tools``.
+Subcommands live in ``cli_data``, ``cli_models``, ``cli_protocols``, ``cli_checks``, ``cli_tools``.
 They import what they call inside, so that help and usage errors come at once.
 """
 
