@@ -55,7 +55,7 @@ def _looked_at(name: str, look: Callable[[], tuple[bool, str]], advice: str) -> 
     try:
         ok, found = look()
     except (EihError, ImportError, OSError, LookupError, TypeError, ValueError, RuntimeError) as e:
-        ok, found = False, f"{type(e).__name__}: {' '.join(str(e).split())}"
+        ok, found = False, f"{type(e).__name__}: {' '.join(str(e).split()).rstrip('.')}."
     return {"name": name, "ok": ok, "found": found} | ({} if ok else {"advice": advice})
 
 
@@ -109,7 +109,7 @@ def in_words(found: dict[str, Any]) -> list[str]:
     """One line a check, then the versions."""
     lines = [
         f"{'ok ' if c['ok'] else 'BAD'} {c['name']}: {c['found']}"
-        + (f". {c['advice']}" if "advice" in c else "")
+        + (f" {c['advice']}" if "advice" in c else "")
         for c in found["checks"]
     ]
     return [*lines, ", ".join(f"{n} {v}" for n, v in found["versions"].items())]
@@ -124,4 +124,6 @@ def require_healthy(found: dict[str, Any]) -> None:
     """
     bad = [c["name"] for c in found["checks"] if not c["ok"]]
     if bad:
-        raise ConfigError(f"doctor: expected every check ok, found {', '.join(bad)} bad.")
+        raise ConfigError(
+            f"doctor: expected every check ok, found {', '.join(bad)} bad (eih doctor)."
+        )

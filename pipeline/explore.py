@@ -15,6 +15,7 @@ from pathlib import Path
 from flask import Flask, Response, abort, render_template, request
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from features.simulated_tables import STUDY_ID
 from models.bundle import Bundle
 from pipeline.artefacts import bundle_id, find_bundles
 from pipeline.errors import ConfigError
@@ -92,7 +93,7 @@ def _page(model: Model) -> str:
     return render_template(
         "explorer.html.jinja",
         model=model,
-        simulated=any(b.record.get("simulated") for b in model.bundles.values()),
+        simulated=any(b.record.get("study") == STUDY_ID for b in model.bundles.values()),
         name=entered.get(NAME, ""),
         answer=found,
         sections=sections(model.bundles, entered, found.errors or {}),
@@ -142,7 +143,7 @@ def run(model: Path, port: int, say: Callable[[str], None], show: bool = True) -
     address = f"http://{LOOPBACK}:{server.server_port}/"
     say(address)
     if show:
-        webbrowser.open(address)
+        webbrowser.open_new_tab(address)
     try:
         server.serve_forever()
     except KeyboardInterrupt:

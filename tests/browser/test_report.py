@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.cli import main
 
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = "<script>alert('x')</script> & co"
 MOST_BYTES = 5 * 2**20
 
@@ -20,7 +22,9 @@ def report(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reported")
     study = shutil.copytree(trained, folder / "study")
     params = folder / "params.yaml"
-    params.write_text(f'report:\n  title: "{SCRIPT}"\n', encoding="utf-8")
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    settings["report"]["title"] = SCRIPT
+    params.write_text(yaml.safe_dump(settings), encoding="utf-8")
     output = folder / "report"
 
     assert main(["report", str(study), "--output", str(output), "--params", str(params)]) == 0
