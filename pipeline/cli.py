@@ -9,10 +9,32 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipeline import cli_checks, cli_data, cli_models, cli_predict, cli_prescribe, cli_programmes, cli_protocols, cli_report
+from pipeline import (
+    cli_checks,
+    cli_data,
+    cli_models,
+    cli_predict,
+    cli_prescribe,
+    cli_programmes,
+    cli_protocols,
+    cli_report,
+    cli_tools,
+)
 from pipeline.cli_app import app
 
-__all__ = ["app", "cli_checks", "cli_data", "cli_models", "cli_predict", "cli_prescribe", "cli_programmes", "cli_protocols", "cli_report", "main"]
+__all__ = [
+    "app",
+    "cli_checks",
+    "cli_data",
+    "cli_models",
+    "cli_predict",
+    "cli_prescribe",
+    "cli_programmes",
+    "cli_protocols",
+    "cli_report",
+    "cli_tools",
+    "main",
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,13 +11,40 @@ import typer
 app = typer.Typer(
     name="eih",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Predict who responds to exercise with less pain, and who is at risk of more.",
     epilog="Exit codes: 0 ok, 2 usage, 10 configuration, 11 bad table, 12 model mismatch, "
     "13 not enough data, 14 drift.",
 )
+
+
+def _tell_versions(wanted: bool) -> None:
+    if wanted:
+        from pipeline.artefacts import stack_versions
+
+        found = stack_versions()
+        typer.echo(f"eih {found.pop('eih')}")
+        typer.echo(", ".join(f"{name} {number}" for name, number in found.items()))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_tell_versions,
+            is_eager=True,
+            help="Versions of this program and of what it stands on.",
+        ),
+    ] = False,
+) -> None:
+    """Predict who responds to exercise with less pain, and who is at risk of more.
+
+    Example: eih predict --model outputs/demo --input new.csv --output predictions.csv
+    """
+
 
 ParamsOption = Annotated[
     Path | None, typer.Option("--params", help="Default: ./params.yaml, or built-in values.")

@@ -284,7 +284,10 @@ def register(
 
 @app.command()
 def where(params: ParamsOption = None) -> None:
-    """Say where the results of the study in params.yaml are."""
+    """Say where the results of the study in params.yaml are.
+
+    Example: eih where
+    """
     from pipeline.summary import where as run
 
     typer.echo(run(load(params)))

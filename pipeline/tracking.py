@@ -18,13 +18,16 @@ from mlflow.data.meta_dataset import MetaDataset
 
 # MLflow makes this class when it is imported.
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType
+from sqlalchemy.exc import SQLAlchemyError
 
 from features.columns import CASES, Column
 from pipeline import mlflow_model
 from pipeline.artefacts import stack_versions
+from pipeline.errors import TableError
 from pipeline.io import names_persons
 from pipeline.target_folder import ONE_PERSON
 
@@ -185,6 +188,20 @@ def log_rehearsal(store: tuple[str, str], content: Mapping[str, Any], folder: Pa
                 folders=(folder,),
             )
             _log(record)
+
+
+def count_experiments(uri: str) -> int:
+    """Return how many experiments a store holds: it answers, or it raises.
+
+    Raises
+    ------
+    TableError
+        If the store does not answer; without its address, which may hold a password.
+    """
+    try:
+        return len(mlflow.MlflowClient(tracking_uri=uri).search_experiments())
+    except (MlflowException, SQLAlchemyError) as error:
+        raise TableError(f"the store does not answer ({type(error).__name__}).") from None
 
 
 def _open_experiment(uri: str, experiment: str) -> None:

@@ -20,20 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("features", "models", "pipeline")
 # Wiring only: which function a subcommand calls. A change there changes no result.
 WIRING = {
-    f"pipeline/{name}.py"
-    for name in (
-        "__main__",
-        "cli",
-        "cli_app",
-        "cli_checks",
-        "cli_data",
-        "cli_models",
-        "cli_predict",
-        "cli_prescribe",
-        "cli_programmes",
-        "cli_protocols",
-        "cli_report",
-    )
+    str(path.relative_to(ROOT))
+    for pattern in ("__main__.py", "cli.py", "cli_*.py")
+    for path in ROOT.joinpath("pipeline").glob(pattern)
 }
 STAGES: dict[str, dict[str, object]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
