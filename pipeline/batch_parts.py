@@ -49,6 +49,9 @@ class Parts:
             Whether there is a run to go on with.
         """
         if resume and (self.folder / STATE).exists():
+            # A kill while a piece was written leaves what had no name yet.
+            for unnamed in self.folder.glob(".tmp-*"):
+                unnamed.unlink()
             return True
         self.remove()
         self.folder.mkdir(parents=True)
@@ -109,7 +112,7 @@ class Parts:
 
     def counts(self) -> Iterator[dict[str, Any]]:
         """Yield every piece's counts, in the order of the input."""
-        for path in sorted(self.folder.glob("*-*.json")):
+        for path in sorted(self.folder.glob("[0-9]*-*.json")):
             yield read_json(path)
 
     def tables(self, kind: str, prefix: str = "*-", first: str = "") -> Iterator[pa.Table]:

@@ -39,6 +39,7 @@ def check_folder(path: Path) -> None:
 
 def check_source(source: str) -> None:
     """Raise TableError unless ``source`` can be cases: a file, a folder, a pattern or ``-``."""
+    # Of os.path, as below: it finds nothing under a name that the system cannot look up.
     if source != STDIN and not glob.has_magic(source) and not os.path.isdir(source):
         check_file(Path(source))
 
@@ -51,7 +52,7 @@ def bundle_folders(folder: Path) -> list[Path]:
     TableError
         Where there is none.
     """
-    if (folder / "manifest.json").exists():
+    if os.path.exists(folder / "manifest.json"):
         return [folder]
     found = sorted(p.parent for p in folder.glob("*/bundle/manifest.json"))
     if not found:

@@ -113,6 +113,8 @@ SURE = (
     ("modality", "rest"),
     ("session_id", "1\x07"),
     ("study_id", "s" * 201),
+    # As long as a key may be: no fault.
+    ("study_id", "s" * 200),
 )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline import batch
+from pipeline import batch, batch_assembly
 from pipeline.config import PredictParams
 from pipeline.errors import TableError
 from pipeline.predict import PredictOptions, run
@@ -104,7 +104,7 @@ def test_a_disk_that_is_full_while_the_output_is_put_together_is_one_line(
 
     def measured(*given: Any) -> None:
         sizes.append(used(tmp_path))
-        batch.put_together(*given)
+        batch_assembly.put_together(*given)
 
     monkeypatch.setattr("pipeline.predict.put_together", measured)
     source = many / "cases.parquet"
@@ -309,7 +309,7 @@ def test_a_kill_between_the_two_renames_is_completed_by_going_on(
         if path == tmp_path:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.batch.sync", killed)
+    monkeypatch.setattr("pipeline.batch_assembly.sync", killed)
     with pytest.raises(KeyboardInterrupt):
         run(PredictParams(), trained, many / "cases.csv", output, PredictOptions())
     monkeypatch.undo()

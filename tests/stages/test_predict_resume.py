@@ -56,7 +56,7 @@ def both(output: Path) -> tuple[bytes, bytes]:
 
 
 def finished_pieces(output: Path) -> int:
-    return len(list(output.with_name(f".{output.name}.parts").glob("*-*.json")))
+    return len(list(output.with_name(f".{output.name}.parts").glob("[0-9]*-*.json")))
 
 
 def pieces_of(source: Path, chunk_rows: int) -> int:
@@ -302,3 +302,30 @@ def test_a_piece_that_lost_its_content_is_scored_again(
     run(PredictParams(900), trained, many, output, PredictOptions(resume=True))
 
     assert both(output) == both(whole)
+
+
+def test_what_a_kill_left_without_a_name_is_neither_counted_nor_read(
+    trained: Path, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, output = tmp_path / "whole.csv", tmp_path / "out.csv"
+    expected = run(PredictParams(900), trained, many, whole, PredictOptions())
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.predict.put_together", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(PredictParams(900), trained, many, output, PredictOptions())
+    monkeypatch.undo()
+    pieces = tmp_path / ".out.csv.parts"
+    for number, piece in enumerate(sorted(pieces.glob("0*-*"))):
+        # Killed just before the renaming, and just after the name was made.
+        (pieces / f".tmp-{number}{piece.suffix}").write_bytes(piece.read_bytes())
+        (pieces / f".tmp-new{number}{piece.suffix}").touch()
+
+    found = run(PredictParams(900), trained, many, output, PredictOptions(resume=True))
+
+    counts = ("rows_in", "predicted", "rejected", "rejected_by_reason", "drift")
+    assert [found[c] for c in counts] == [expected[c] for c in counts]
+    assert both(output) == both(whole)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".")) == []
