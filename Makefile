@@ -12,7 +12,7 @@ export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help env spark demo study results test smoke check audit fix lock clean
+.PHONY: help env spark demo study results docs test smoke check audit fix lock clean
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -53,6 +53,18 @@ study: env  ## the whole pipeline on a real study: make study NAME=peep
 results: env  ## every study the machine holds, as the README's results table
 	$(BIN)/python -m pipeline results --output docs/results.md
 
+docs: $(VENV)/.docs  ## the documentation's site in site/, its links checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+$(VENV)/.docs: $(VENV)/.installed requirements-docs.lock
+ifneq ($(UV),)
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-docs.lock
+else
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-docs.lock
+endif
+	@touch $@
+
 test: env  ## all tests and doctests
 	$(BIN)/python -m pytest -q
 
@@ -66,7 +78,7 @@ check: env  ## style, types, architecture, unsafe code, secrets
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml features models pipeline benchmarks
 	@git rev-parse --is-inside-work-tree >/dev/null
-	git ls-files -z -- . ':!requirements.lock' | xargs -0 $(BIN)/detect-secrets-hook
+	git ls-files -z -- . ':!requirements*.lock' | xargs -0 $(BIN)/detect-secrets-hook
 
 audit: env  ## known advisories on the locked versions; fails where they cannot be looked up
 	bash .ci/audit $(BIN)/pip-audit
@@ -77,10 +89,14 @@ fix: env  ## what can be mended by machine
 	PYTHONPATH=. $(BIN)/python tests/test_dvc_stages.py
 	$(BIN)/python -m pipeline dictionary
 	$(BIN)/python -m pipeline checks --output docs/checks.md
+	PYTHONPATH=. $(BIN)/python docs/make_pages.py
 
 lock:  ## new exact versions: needs uv; records no index address
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --upgrade --extra dev --extra team --quiet pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --constraint requirements.lock --extra docs --quiet pyproject.toml -o .docs.lock
+	$(PYTHON) .ci/lock_extra.py .docs.lock requirements.lock > requirements-docs.lock && rm .docs.lock
 
 clean:  ## outputs and environment
 	rm -rf outputs $(VENV)
