@@ -1,6 +1,6 @@
 """Keep of a full lock file only what the main lock file does not hold already.
 
-    python .ci/lock_extra.py FULL MAIN > requirements-docs.lock
+python .ci/lock_extra.py FULL MAIN > requirements-docs.lock
 """
 
 from __future__ import annotations

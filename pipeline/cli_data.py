@@ -69,6 +69,9 @@ def ingest(
     draft: Annotated[
         Path | None, typer.Option(help="Write a first map for this table instead.")
     ] = None,
+    cases_only: Annotated[
+        bool, typer.Option("--cases-only", help="No readings: people to predict have none yet.")
+    ] = False,
     json: JsonOption = None,
 ) -> None:
     """Bring real studies in by their maps: cases, measurements, ingest report.
@@ -83,7 +86,7 @@ def ingest(
     from pipeline.ingest_report import describe_report
     from pipeline.pooling import ingest_all
 
-    report = ingest_all(studies, source or [], output)
+    report = ingest_all(studies, source or [], output, cases_only=cases_only)
     if json != "-":
         typer.echo("\n".join(describe_report(report)))
     emit(report, json)

@@ -189,8 +189,9 @@ def _case_targets(name: str, words: Mapping[str, Any]) -> list[tuple[int, str]]:
     """Targets a name may stand for, with the rank of the synonym (0 is the best)."""
     found = []
     for target, synonyms in words["cases"].items():
-        if name in synonyms and target in CASES_BY_NAME:
-            found.append((synonyms.index(name), target))
+        known = name if name in synonyms else _without_unit(name, target, words)
+        if known in synonyms and target in CASES_BY_NAME:
+            found.append((synonyms.index(known), target))
     for instrument, synonyms in words["instruments"].items():
         totals = [
             s if not w else f"{s}_{w}" for s in synonyms for w in ("", *words["totals"]["words"])
@@ -203,6 +204,13 @@ def _case_targets(name: str, words: Mapping[str, Any]) -> list[tuple[int, str]]:
         elif difflib.get_close_matches(name, [t for t in totals if len(t) >= LONG_NAME], 1, 0.9):
             found.append((1000, target))
     return found
+
+
+def _without_unit(name: str, target: str, words: Mapping[str, Any]) -> str:
+    """Return the name without a unit at its end that this column is converted from."""
+    stem, _, last = name.rpartition("_")
+    units = {w for c in words["conversions"].get(target, []) for w in c["words"]}
+    return stem if last in units else name
 
 
 def _guess(source: SourceTable, column: Column, name: str, words: Mapping[str, Any]) -> Guess | str:

@@ -113,7 +113,9 @@ class Ingested:
         write_json(self.report, output / "ingest_report.json")
 
 
-def ingest(study: str, source: Path | None, output: Path) -> dict[str, Any]:
+def ingest(
+    study: str, source: Path | None, output: Path, *, cases_only: bool = False
+) -> dict[str, Any]:
     """Turn a study's own files into checked tables; nothing is written unless all is well.
 
     Writes ``cases.parquet``, ``measurements.parquet`` (canonical units), ``study.json``
@@ -127,6 +129,8 @@ def ingest(study: str, source: Path | None, output: Path) -> dict[str, Any]:
         Folder of the study's files; None: see :func:`find_source`.
     output : Path
         A folder; made where it does not exist.
+    cases_only : bool, default=False
+        Leave the map's readings alone: people to predict have none yet.
 
     Returns
     -------
@@ -141,14 +145,16 @@ def ingest(study: str, source: Path | None, output: Path) -> dict[str, Any]:
     TableError
         Where a file cannot be read or mapped, or with every violation of the contract.
     """
-    ingested = read_study(study, source)
+    ingested = read_study(study, source, cases_only=cases_only)
     ingested.write(output)
     return ingested.report
 
 
-def read_study(study: str, source: Path | None) -> Ingested:
+def read_study(study: str, source: Path | None, *, cases_only: bool = False) -> Ingested:
     """Read, map and check a study; write nothing. Parameters and errors as :func:`ingest`."""
     study_map = load_study_map(study)
+    if cases_only:
+        study_map = replace(study_map, measurements=())
     folder = find_source(study_map) if source is None else source
     if not folder.is_dir():
         raise ConfigError(f"{folder}: expected the folder of the study's files, found none.")

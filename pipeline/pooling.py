@@ -25,7 +25,9 @@ SEPARATOR = "+"
 GIVEN = frozenset({*KEYS, "condition", "modality"})
 
 
-def ingest_all(studies: Sequence[str], sources: Sequence[Path], output: Path) -> dict[str, Any]:
+def ingest_all(
+    studies: Sequence[str], sources: Sequence[Path], output: Path, *, cases_only: bool = False
+) -> dict[str, Any]:
     """Bring in one study, or several as one; return the report.
 
     Parameters
@@ -38,6 +40,8 @@ def ingest_all(studies: Sequence[str], sources: Sequence[Path], output: Path) ->
         the folders that their maps name.
     output : Path
         As in :func:`pipeline.ingest.ingest`.
+    cases_only : bool, default=False
+        As in :func:`pipeline.ingest.ingest`; of one study.
 
     Raises
     ------
@@ -47,7 +51,9 @@ def ingest_all(studies: Sequence[str], sources: Sequence[Path], output: Path) ->
     names = [name for study in studies for name in _names(study)]
     folders = _folders(names, sources)
     if len(names) == 1:
-        return ingest(names[0], folders[0], output)
+        return ingest(names[0], folders[0], output, cases_only=cases_only)
+    if cases_only:
+        raise ConfigError(f"--cases-only: expected one study, found {len(names)}.")
     pooled = pool([read_study(n, f) for n, f in zip(names, folders, strict=True)])
     pooled.write(output)
     return pooled.report

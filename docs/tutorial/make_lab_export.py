@@ -17,7 +17,8 @@ KGF_CM2 = 98.0665  # kPa
 KEYS = ["participant_id", "session_id"]
 NAMES = {
     "participant_id": "record_id",
-    "session_id": "redcap_event_name",
+    "session_id": "bout",
+    "visit_id": "visit_day",
     "age_years": "age",
     "sex": "gender",
     "weight_kg": "weight",

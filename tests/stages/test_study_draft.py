@@ -186,3 +186,44 @@ def test_a_draft_that_cannot_be_made_is_refused(tmp_path, eih, arguments, code, 
 
     assert said.code == code
     assert word in said.err
+
+
+def test_a_unit_at_the_end_of_a_name_does_not_hide_the_column(tmp_path):
+    table = pd.DataFrame(
+        {"id": ["a", "b"], "CPM ppt alone (kgf)": [2.0, 3.0], "Schmerzdauer_years": [2, 30]}
+    )
+
+    content = tomllib.loads(run(write(table, tmp_path / "lab.csv"), None))
+
+    columns = content["cases"]["columns"]
+    assert columns["cpm_ppt_unconditioned_kpa"]["scale"] == 98.0665
+    assert columns["pain_duration_months"]["scale"] == 12
+
+
+def test_the_day_of_a_bout_becomes_the_visit_beside_the_bout_itself(tmp_path):
+    table = pd.DataFrame({"id": ["a", "a"], "bout": ["r1", "b1"], "Study day": ["1", "1"]})
+
+    columns = tomllib.loads(run(write(table, tmp_path / "lab.csv"), None))["cases"]["columns"]
+
+    assert columns["session_id"] == "bout"
+    assert columns["visit_id"] == "Study day"
+
+
+def test_people_without_readings_come_in_by_the_same_map_to_be_predicted(simulated, tmp_path, eih):
+    cases, _, export = simulated
+    table = write(export, tmp_path / "lab.csv")
+    (tmp_path / "lab.toml").write_text(fill(run(table, None)))
+    write(export[[c for c in export if not c.startswith("PPT")]], table)
+    study = (tmp_path / "lab.toml", "--source", tmp_path, "--output", tmp_path / "new")
+
+    assert eih("ingest", *study).code == 11
+    assert eih("ingest", *study, "--cases-only").code == 0
+
+    assert len(read_cases(tmp_path / "new")) == len(cases)
+    assert pd.read_parquet(tmp_path / "new" / "measurements.parquet").empty
+
+
+def test_only_the_cases_of_several_studies_at_once_are_refused(eih, tmp_path):
+    said = eih("ingest", "peep", "kinesiophobia_baez2020", "--cases-only", "--output", tmp_path)
+
+    assert (said.code, said.err) == (10, "--cases-only: expected one study, found 2.\n")
