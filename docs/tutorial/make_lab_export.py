@@ -8,7 +8,7 @@ thresholds are in kgf/cm2, body height in metres, pain duration in years.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -61,15 +61,23 @@ def lab_export(cases: pd.DataFrame, readings: pd.DataFrame) -> pd.DataFrame:
     return joined.reset_index().rename(columns=NAMES)
 
 
-def main(source: Path, target: Path) -> None:
-    """Read the simulated tables and write the export ``lab.csv``."""
+def main(source: Path, target: Path, n_new: int = 0) -> None:
+    """Read the simulated tables and write the export ``lab.csv``; of new people, no readings."""
     cases = pd.read_parquet(source / "cases.parquet")
     readings = pd.read_parquet(source / "measurements.parquet")
     export = lab_export(cases, readings)
+    if n_new:
+        export = export.head(n_new)
+        export = export[[c for c in export.columns if not c.startswith("ppt_")]]
     target.mkdir(parents=True, exist_ok=True)
     export.to_csv(target / "lab.csv", index=False)
     print(f"{target / 'lab.csv'}: {len(export)} rows, {export.shape[1]} columns (simulated)")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path, help="folder that 'eih simulate' wrote")
+    parser.add_argument("target", type=Path, help="folder for lab.csv")
+    parser.add_argument("--new", type=int, default=0, help="so many rows, without readings")
+    chosen = parser.parse_args()
+    main(chosen.source, chosen.target, chosen.new)
