@@ -78,7 +78,7 @@ check: env  ## style, types, architecture, unsafe code, secrets
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml features models pipeline benchmarks
 	@git rev-parse --is-inside-work-tree >/dev/null
-	git ls-files -z -- . ':!requirements*.lock' | xargs -0 $(BIN)/detect-secrets-hook
+	git ls-files -z -- . ':!requirements*.lock' ':!docs/notebooks/*.ipynb' | xargs -0 $(BIN)/detect-secrets-hook
 
 audit: env  ## known advisories on the locked versions; fails where they cannot be looked up
 	bash .ci/audit $(BIN)/pip-audit

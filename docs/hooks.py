@@ -22,7 +22,9 @@ ELSEWHERE = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
 }
-LINK = re.compile(r"(!?)\[((?:[^\]`]|`[^`]*`)*)\]\((?!https?:|mailto:)([^)#\s]*)(#[^)\s]*)?\)")
+LINK = re.compile(
+    r"(!?)\[((?:[^\]`]|`[^`]*`)*)\]\((?!https?:|mailto:|data:)([^)#\s]*)(#[^)\s]*)?\)"
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -1,6 +1,6 @@
 """Write the pages that are made from the program and its reference data; ``make fix`` runs it.
 
-    PYTHONPATH=. python docs/make_pages.py
+PYTHONPATH=. python docs/make_pages.py
 """
 
 from __future__ import annotations

@@ -1,0 +1,133 @@
+"""The tutorial and the quick start are run as they are written, and print what they say."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = "docs/tutorial/make_lab_export.py"
+# Stages whose results the tutorial reads; the others are the business of tests/stages.
+STAGES = ("study", "label", "featurize", "train", "evaluate", "explain", "check", "report")
+SHORT = {
+    "train": {
+        "repeats": 1,
+        "folds": 3,
+        "inner_folds": 2,
+        "jobs": 1,
+        "stratum_prior_strength": [8.0],
+        "logistic_c": [0.01, 0.1],
+        "regression_alpha": [100.0],
+        "xgboost_max_depth": [2],
+        "xgboost_n_estimators": [20],
+    },
+    "evaluate": {"resamples": 100},
+    "explain": {"candidates": ["logistic"], "refits": 2},
+}
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the tutorial needs of a clone, and short settings."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in SHORT.items():
+        params[section] |= values
+    (tmp_path / "seeds" / "studies").mkdir(parents=True)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (tmp_path / SCRIPT).parent.mkdir(parents=True)
+    shutil.copy(ROOT / SCRIPT, tmp_path / SCRIPT)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def steps(page: str) -> list[tuple[str, str, str]]:
+    """Return (kind, command or lines, what it prints) in the order of the page."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    found = []
+    for kind, block in re.findall(r"```(console|toml)\n(.*?)```", text, flags=re.DOTALL):
+        if kind == "toml":
+            found.append((kind, block, ""))
+            continue
+        for part in re.split(r"(?m)^\$ ", block)[1:]:
+            line, _, printed = part.partition("\n")
+            found.append((kind, line, printed))
+    return found
+
+
+def as_pattern(printed: str) -> str:
+    """Everything literal, but for '...' which stands for any text; more lines may follow."""
+    return ".*".join(re.escape(piece) for piece in printed.rstrip("\n").split("..."))
+
+
+def fill_in(lines: str, study_map: Path) -> None:
+    """Do what the page asks of an editor: replace the lines of these keys."""
+    text = study_map.read_text(encoding="utf-8")
+    for line in lines.splitlines():
+        key = line.partition(" =")[0]
+        text, count = re.subn(rf"(?m)^{key} = .*FILL IN.*$", lambda _, new=line: new, text)
+        assert count == 1, key
+    assert not re.search(r"(?m)^[^#].*FILL IN", text)
+    study_map.write_text(text, encoding="utf-8")
+
+
+def run_stages(name: str, eih: Callable[..., Any]) -> None:
+    """Do what 'make study' does, in this process: the stages of dvc.yaml in their order."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params["study"] |= {"name": f"seeds/studies/{name}.toml", "source": f"studies/{name}"}
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    for stage in STAGES:
+        content = stages[stage]
+        items = content.get("matrix", {}).get("target", content.get("foreach", [None]))
+        for item in params["targets"] if items != [None] else [None]:
+            command = content.get("do", content)["cmd"]
+            command = command.replace("${study.name}", name)
+            command = re.sub(r"\$\{item(\.target)?\}", str(item), command)
+            said = eih(*shlex.split(command)[3:])
+            assert said.code == 0, f"{command}: {said.err}"
+
+
+def perform(line: str, eih: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run one line of a transcript; return what it prints."""
+    program, *arguments = shlex.split(line)
+    if program == "make":
+        run_stages(arguments[1].removeprefix("NAME="), eih)
+        return ""
+    if program == "eih":
+        said = eih(*arguments)
+        return str(said.out + said.err)
+    sys.argv = arguments
+    capsys.readouterr()
+    runpy.run_path(arguments[0], run_name="__main__")
+    return capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["quick_start.md", "tutorial/your_study.md"])
+def test_a_page_prints_what_it_says(
+    page: str,
+    clone: Path,
+    eih: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    found = steps(page)
+    assert len(found) >= 4
+
+    for kind, line, printed in found:
+        if kind == "toml":
+            fill_in(line, clone / "seeds" / "studies" / "lab.toml")
+            continue
+        text = perform(line, eih, capsys)
+        assert re.match(as_pattern(printed), text, re.DOTALL), f"{line} printed:\n{text}"
+    assert page == "quick_start.md" or (clone / "outputs/lab/report/index.html").is_file()
