@@ -1,4 +1,4 @@
-"""Draw the architecture: ``python docs/make_architecture.py`` writes docs/figures/architecture.svg."""
+"""Draw the architecture, docs/figures/architecture.svg: ``python docs/make_architecture.py``."""
 
 from __future__ import annotations
 
