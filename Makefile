@@ -90,6 +90,8 @@ fix: env  ## what can be mended by machine
 	$(BIN)/python -m pipeline dictionary
 	$(BIN)/python -m pipeline checks --output docs/checks.md
 	PYTHONPATH=. $(BIN)/python docs/make_pages.py
+	$(BIN)/python docs/make_architecture.py
+	$(BIN)/python docs/make_results_figure.py
 
 lock:  ## new exact versions: needs uv; records no index address
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

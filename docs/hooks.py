@@ -78,15 +78,22 @@ def notebook_page(notebook: dict[str, Any], name: str) -> str:
             parts.append(text)
         elif cell["cell_type"] == "code":
             parts.append(f"```python\n{text}\n```")
-            parts += [_output(output) for output in cell["outputs"]]
+            parts += _outputs(cell["outputs"])
     parts.append(f"[Download the notebook]({name})")
     return "\n\n".join(parts) + "\n"
 
 
+def _outputs(outputs: list[dict[str, Any]]) -> list[str]:
+    """Return outputs as Markdown; lines that were printed one after another are one block."""
+    printed = "".join("".join(o.get("text", "")) for o in outputs)
+    others = [_output(o) for o in outputs if "data" in o]
+    return ([f"```text\n{printed.rstrip()}\n```"] if printed else []) + others
+
+
 def _output(output: dict[str, Any]) -> str:
-    data = output.get("data", {})
+    data = output["data"]
     if "image/png" in data:
         words = "".join(data.get("text/plain", ["figure"]))
         return f"![{words}](data:image/png;base64,{''.join(data['image/png']).strip()})"
-    text = "".join(output.get("text", data.get("text/plain", "")))
+    text = "".join(data.get("text/plain", ""))
     return f"```text\n{text.rstrip()}\n```"

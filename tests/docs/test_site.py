@@ -52,8 +52,9 @@ def test_a_generated_page_is_up_to_date(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8") == GENERATED[name](), "run 'make fix'"
 
 
-def test_the_drawing_of_the_architecture_is_up_to_date() -> None:
-    made = load("make_architecture")
+@pytest.mark.parametrize("script", ["make_architecture", "make_results_figure"])
+def test_a_drawing_is_up_to_date(script: str) -> None:
+    made = load(script)
 
     assert made.TARGET.read_text(encoding="utf-8") == made.drawing()
 
