@@ -93,7 +93,7 @@ def _outputs(outputs: list[dict[str, Any]]) -> list[str]:
 def _output(output: dict[str, Any]) -> str:
     data = output["data"]
     if "image/png" in data:
-        words = "".join(data.get("text/plain", ["figure"]))
+        words = output.get("metadata", {}).get("image/png", {}).get("alt", "figure")
         return f"![{words}](data:image/png;base64,{''.join(data['image/png']).strip()})"
     text = "".join(data.get("text/plain", ""))
     return f"```text\n{text.rstrip()}\n```"

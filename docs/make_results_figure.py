@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 DOCS = Path(__file__).resolve().parent
 TARGET = DOCS / "figures" / "results.svg"
-LEFT, RIGHT, TOP, STEP = 300, 740, 62, 26
+LEFT, RIGHT, TOP, STEP = 310, 745, 62, 26
 LOW, HIGH = 0.3, 1.0
 INK, QUIET, MODEL, CEILING = "#1d2b2a", "#6b7f7d", "#00796b", "#b35c00"
 FIGURE = re.compile(r"(0\.\d+|1\.00)(?: \((\S+) to (\S+)\))?")
@@ -41,7 +41,8 @@ def row_marks(row: dict[str, str], y: int) -> list[str]:
     ends = [across(max(float(v), LOW)) for v in (model[2], model[3])]
     marks = [
         f'<text x="{LEFT - 14}" y="{y + 4}" text-anchor="end">{escape(name)}</text>',
-        f'<line x1="{ends[0]}" x2="{ends[1]}" y1="{y}" y2="{y}" stroke="{MODEL}" stroke-width="2"/>',
+        f'<line x1="{ends[0]}" x2="{ends[1]}" y1="{y}" y2="{y}" stroke="{MODEL}" '
+        'stroke-width="2"/>',
         f'<circle cx="{across(model[1])}" cy="{y}" r="5" fill="{MODEL}"/>',
     ]
     if stratum is not None:

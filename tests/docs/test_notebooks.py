@@ -31,6 +31,7 @@ def test_a_notebook_says_first_that_it_is_simulated_and_holds_no_path(path: Path
     assert "".join(notebook["cells"][0]["source"]).startswith("*Simulated data")
     assert all(c["execution_count"] for c in cells(notebook))
     assert not re.search(r"/(?:home|root|tmp|Users|work)/", text)
+    assert "image/png" in text
     assert len(text) < 150_000
 
 

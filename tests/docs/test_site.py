@@ -71,7 +71,7 @@ def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(page: Path) ->
 def test_every_page_is_in_the_navigation_or_in_the_list_of_decisions() -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     listed = re.findall(r"[\w/.]+\.md", str(yaml.safe_load(text)["nav"]))
-    pages = {p.relative_to(ROOT / "docs").as_posix() for p in PAGES[:] if "docs" in p.parts}
+    pages = {p.relative_to(ROOT / "docs").as_posix() for p in PAGES if p.parent != ROOT}
 
     assert {p for p in pages if not re.match(r"decisions/\d", p)} <= set(listed)
 
