@@ -58,8 +58,15 @@ def run(
     Returns
     -------
     dict with the keys of the JSON contract (README, "Judging predictions")
+
+    Raises
+    ------
+    ConfigError
+        Where a model is to be compared with itself.
     """
     probability, versus = probabilities
+    if versus == probability:
+        raise ConfigError(f"--versus: expected another column than --probability, found {versus}.")
     read = read_predictions(predictions, columns, [p for p in probabilities if p])
     settings = judging_settings(params)
     found = {n: judge(read.judged, r, settings) for n, r in read.risks.items()}

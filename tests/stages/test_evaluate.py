@@ -136,6 +136,16 @@ def test_delong_on_repeated_rows_is_null_with_a_reason(judge: Judge) -> None:
     assert found["reason_code"] == "rows_repeat"
 
 
+def test_a_model_against_itself_is_a_mistake_in_the_options(eih: Run, tmp_path: Path) -> None:
+    predictions().to_csv(tmp_path / "p.csv", index=False)
+    options = ("--outcome", "y", "--probability", "p", "--versus", "p")
+
+    said = eih("evaluate", str(tmp_path / "p.csv"), *options)
+
+    assert (said.code, said.err.count("\n")) == (10, 1)
+    assert "expected another column than --probability, found p." in said.err
+
+
 def test_a_file_without_persons_has_one_a_row_and_says_so(eih: Run, tmp_path: Path) -> None:
     predictions()[["y", "p"]].to_csv(tmp_path / "p.csv", index=False)
 
