@@ -127,8 +127,8 @@ def test_repeated_rows_count_as_the_persons_they_are_worth():
 
 
 def test_a_bundle_carries_its_profile_and_its_hash():
-    bundle = constant_bundle()
     table, risk = people(5)
+    bundle = replace(constant_bundle(), features=tuple({"name": name} for name in table))
 
     files = to_files(replace(bundle, profile=make_profile(table, np.arange(200), risk)))
 
@@ -137,6 +137,14 @@ def test_a_bundle_carries_its_profile_and_its_hash():
     assert "profile.json" in json.loads(files["manifest.json"])
     with pytest.raises(BundleError, match=r"profile\.json was altered"):
         from_files({**files, "profile.json": files["profile.json"] + b" "}, PLACE)
+
+
+def test_a_profile_of_a_feature_that_the_bundle_does_not_have_is_refused():
+    table, risk = people(5)
+    profile = make_profile(table, np.arange(200), risk)
+
+    with pytest.raises(BundleError, match="not a readable bundle"):
+        from_files(to_files(replace(constant_bundle(), profile=profile)), PLACE)
 
 
 @pytest.mark.parametrize(
