@@ -113,8 +113,9 @@ SURE = (
     ("modality", "rest"),
     ("session_id", "1\x07"),
     ("study_id", "s" * 201),
-    # As long as a key may be: no fault.
+    # As long as a key may be, in characters: no fault.
     ("study_id", "s" * 200),
+    ("study_id", "ü" * 200),
 )
 
 
