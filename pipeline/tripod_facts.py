@@ -6,6 +6,7 @@ A function returns an empty text where its artefact is missing: then the item is
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 
 from pipeline.paper import reference_words
 from pipeline.report_exhibit import figure_text, interval_text
@@ -13,6 +14,17 @@ from pipeline.report_facts import Facts, TargetFacts
 
 NOT_EXTERNAL = "not applicable"
 Said = tuple[str, str]
+Item = Callable[[Facts], Said]
+
+
+def of_judged(item: Item) -> Item:
+    """Leave an item a gap where no target was judged."""
+
+    @wraps(item)
+    def said(facts: Facts) -> Said:
+        return item(facts) if facts.judged else ("", "")
+
+    return said
 
 
 def title(facts: Facts) -> Said:
@@ -102,10 +114,9 @@ def outcome(facts: Facts) -> Said:
     )
 
 
+@of_judged
 def predictor_choice(facts: Facts) -> Said:
     """Item 9a."""
-    if not facts.judged:
-        return "", ""
     families = sorted({f["family"] for f in facts.judged[0].bundle["features"]})
     return (
         f"By family, before looking at outcomes: {', '.join(families)}. Nothing is selected by "
@@ -114,10 +125,9 @@ def predictor_choice(facts: Facts) -> Said:
     )
 
 
+@of_judged
 def predictors(facts: Facts) -> Said:
     """Item 9b."""
-    if not facts.judged:
-        return "", ""
     found = facts.judged[0].bundle["features"]
     times = sorted({f["known_at"] for f in found})
     return (
@@ -133,10 +143,9 @@ def sample_size(facts: Facts) -> Said:
     return " ".join(said), "index.html#performance"
 
 
+@of_judged
 def missing_data(facts: Facts) -> Said:
     """Item 11."""
-    if not facts.judged:
-        return "", ""
     return (
         "Missing values stay missing in the tables; inside each fold linear models fill in the "
         "training median with an indicator, trees send them down a learnt side. Rows without an "
@@ -145,10 +154,9 @@ def missing_data(facts: Facts) -> Said:
     )
 
 
+@of_judged
 def partition(facts: Facts) -> Said:
     """Item 12a."""
-    if not facts.judged:
-        return "", ""
     folds, repeats = facts.judged[0].folds
     return (
         f"Persons, never rows, in {folds} folds, {repeats} times; tuning on inner folds of the "
@@ -157,10 +165,9 @@ def partition(facts: Facts) -> Said:
     )
 
 
+@of_judged
 def form(facts: Facts) -> Said:
     """Item 12b."""
-    if not facts.judged:
-        return "", ""
     logs = [f["name"] for f in facts.judged[0].bundle["features"] if f["unit"].startswith("ln")]
     return (
         f"Thresholds and skewed quantities on a logarithmic scale ({', '.join(logs) or 'none'}); "
@@ -169,10 +176,9 @@ def form(facts: Facts) -> Said:
     )
 
 
+@of_judged
 def building(facts: Facts) -> Said:
     """Item 12c."""
-    if not facts.judged:
-        return "", ""
     names = ", ".join(facts.judged[0].metrics["candidates"])
     return (
         f"Candidates, all reported: {names}. The simplest within one standard error of the best "
@@ -190,10 +196,9 @@ def clusters(facts: Facts) -> Said:
     )
 
 
+@of_judged
 def measures(facts: Facts) -> Said:
     """Item 12e."""
-    if not facts.judged:
-        return "", ""
     return (
         "AUC, Brier score, log loss, calibration in the large, slope and smooth curve, net "
         "benefit; 95 % intervals by resampling persons; paired differences against condition and "
@@ -202,19 +207,15 @@ def measures(facts: Facts) -> Said:
     )
 
 
+@of_judged
 def predictions(facts: Facts) -> Said:
     """Item 12g."""
-    return (
-        ("Out of fold, by the model of the fold that left the person out.", "index.html#methods")
-        if facts.judged
-        else ("", "")
-    )
+    return "Out of fold, by the model of the fold that left the person out.", "index.html#methods"
 
 
+@of_judged
 def imbalance(facts: Facts) -> Said:
     """Item 13."""
-    if not facts.judged:
-        return "", ""
     return (
         "None: no resampling of classes and no weights. Boosted trees are recalibrated on "
         "predictions of inner folds.",
@@ -235,10 +236,9 @@ def subgroups(facts: Facts) -> Said:
     )
 
 
+@of_judged
 def output(facts: Facts) -> Said:
     """Item 15."""
-    if not facts.judged:
-        return "", ""
     cuts = [
         f"{t.name}: {figure_text(t.bundle['training']['threshold']['value'], 2)} "
         f"({t.bundle['training']['threshold']['rule']})"
@@ -251,13 +251,10 @@ def output(facts: Facts) -> Said:
     )
 
 
+@of_judged
 def differences(facts: Facts) -> Said:
     """Item 16."""
-    return (
-        ("None: the same study, other persons of it.", "index.html#flow")
-        if facts.judged
-        else ("", "")
-    )
+    return "None: the same study, other persons of it.", "index.html#flow"
 
 
 def licence(facts: Facts) -> Said:
@@ -268,10 +265,9 @@ def licence(facts: Facts) -> Said:
     return (said and f"Licence: {said}.", "../study.json")
 
 
+@of_judged
 def code(facts: Facts) -> Said:
     """Item 18f."""
-    if not facts.judged:
-        return "", ""
     record = facts.judged[0].bundle["record"]
     return (
         f"eih {record['versions']['eih']}, commit {record['git_commit']}, Apache-2.0.",
@@ -308,10 +304,9 @@ def numbers(facts: Facts) -> Said:
     return " ".join(said), "index.html#flow"
 
 
+@of_judged
 def full_model(facts: Facts) -> Said:
     """Item 22."""
-    if not facts.judged:
-        return "", ""
     said = ", ".join(f"{t.name} ('{t.bundle['candidate']}')" for t in facts.judged)
     return (
         f"Bundles without pickles: every coefficient or tree, and what is needed to apply it: "
@@ -355,10 +350,9 @@ def limitations(facts: Facts) -> Said:
     )
 
 
+@of_judged
 def poor_input(facts: Facts) -> Said:
     """Item 27a."""
-    if not facts.judged:
-        return "", ""
     return (
         "Rows that break the contract get no risk but a reason; outside the training range, in "
         "cells with few persons or without a whole block the model abstains and says why.",
@@ -371,7 +365,7 @@ def not_external(facts: Facts) -> Said:
     return NOT_EXTERNAL, ""
 
 
-REPORTS: dict[str, Callable[[Facts], Said]] = {
+REPORTS: dict[str, Item] = {
     f.__name__: f
     for f in (
         title,
