@@ -122,7 +122,7 @@ def out_of_fold(trial: Trial, learner: str) -> tuple[Judged, Matrix, Matrix]:
             )
         y[fold.repeat, test], block[fold.repeat, test] = label[test], fold.fold
         for model, columns in enumerate((trial.base, trial.full)):
-            risks[model, fold.repeat, test] = _risk(
+            risks[model, fold.repeat, test] = predict_risk(
                 learner, columns[train], label[train], columns[test]
             )
     number = np.unique(trial.person[trial.known], return_inverse=True)[1]
@@ -130,8 +130,11 @@ def out_of_fold(trial: Trial, learner: str) -> tuple[Judged, Matrix, Matrix]:
     return judged, risks[0][:, trial.known], risks[1][:, trial.known]
 
 
-def _risk(learner: str, X: Matrix, y: Vector, new: Matrix) -> Vector:
-    """Risks within the resolution of single precision: a certain error would be infinite."""
+def predict_risk(learner: str, X: Matrix, y: Vector, new: Matrix) -> Vector:
+    """Learn from rows and predict others.
+
+    Risks stay within the resolution of single precision: a certain error would be infinite.
+    """
     if X.shape[1] == 0:
         return np.full(len(new), float(y.mean()))
     fitted = LEARNERS[learner]().fit(X, y)
@@ -234,18 +237,39 @@ def r2_difference(trial: Trial, change: Vector, draws: Draws) -> dict[str, Any]:
     for fold in trial.plan.folds:
         train, test = fold.train[usable[fold.train]], fold.test[usable[fold.test]]
         for model, columns in enumerate((trial.base, trial.full)):
-            design = with_intercept(columns[train])
-            beta = np.linalg.lstsq(design, change[train], rcond=None)[0]
-            predicted[model, fold.repeat, test] = with_intercept(columns[test]) @ beta
-    number = np.unique(trial.person[usable], return_inverse=True)[1]
-    y = change[usable]
-    judged = Judged(y, number, np.zeros((1, len(y)), dtype=np.int64))
-    errors = np.mean((predicted[:, :, usable] - y) ** 2, axis=1)
+            predicted[model, fold.repeat, test] = predict_change(
+                columns[train], change[train], columns[test]
+            )
+    return r2_of_predictions(predicted[:, :, usable], change[usable], trial.person[usable], draws)
+
+
+def predict_change(X: Matrix, change: Vector, new: Matrix) -> Vector:
+    """Learn a linear model of the change from rows, and predict others."""
+    beta = np.linalg.lstsq(with_intercept(X), change, rcond=None)[0]
+    return np.asarray(with_intercept(new) @ beta, dtype=np.float64)
+
+
+def r2_of_predictions(
+    predicted: npt.NDArray[np.float64], change: Vector, person: Index, draws: Draws
+) -> dict[str, Any]:
+    """Difference of R² of two models' predictions of the change.
+
+    Parameters
+    ----------
+    predicted : ndarray of shape (2, n_repeats, n_rows)
+        Of the base and of the full model, by models that have not seen the row's person.
+    change : ndarray of shape (n_rows,)
+    person : ndarray of shape (n_rows,), int
+    draws : Draws
+    """
+    number = np.unique(person, return_inverse=True)[1]
+    judged = Judged(change, number, np.zeros((1, len(change)), dtype=np.int64))
+    errors = np.mean((predicted - change) ** 2, axis=1)
     found = []
     for weights in weight_blocks(judged, draws.n_resamples, draws.seed):
         total = weights.sum(axis=1)
-        mean = weights @ y / total
-        spread = weights @ y**2 / total - mean**2
+        mean = weights @ change / total
+        spread = weights @ change**2 / total - mean**2
         found.append(1 - (weights @ errors.T) / total[:, None] / spread[:, None])
     r2 = np.concatenate(found)
     return {

@@ -18,6 +18,7 @@ from pipeline import (
     cli_programmes,
     cli_protocols,
     cli_report,
+    cli_strata,
     cli_tools,
 )
 from pipeline.cli_app import app
@@ -32,6 +33,7 @@ __all__ = [
     "cli_programmes",
     "cli_protocols",
     "cli_report",
+    "cli_strata",
     "cli_tools",
     "main",
 ]

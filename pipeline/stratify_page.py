@@ -1,0 +1,141 @@
+"""A page on groups of persons: aggregate figures only, with the command that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.io import write_text
+from pipeline.stratify import Asked
+from pipeline.stratify_words import (
+    SMALLEST_GROUP,
+    interval,
+    number_sentence,
+    verdict_sentence,
+)
+
+
+def write_page(result: Mapping[str, Any], about: tuple[Path, Asked], path: Path) -> None:
+    """Write each grouping: how it was made, its groups, and what they are worth.
+
+    Parameters
+    ----------
+    result : mapping
+        :func:`pipeline.stratify.run`.
+    about : (Path, Asked)
+        The study's folder and what was asked of it.
+    path : Path
+        Markdown file to write.
+    """
+    title = "Simulated data: groups of persons" if result["simulated"] else "Groups of persons"
+    parts = [
+        f"# {title} in '{result['study']}'",
+        "Aggregate figures only. Made by:",
+        f"```sh\n{_command(result, about, path)}\n```",
+        f"Target: {result['target']} of '{result['endpoint']}', rule '{result['rule']}'. "
+        f"Intervals are 95 %, of resampled persons. Out of fold {result['splits']['repeats']} "
+        f"times {result['splits']['folds']} folds; cut points that are estimated, clusters and "
+        "knots are learnt anew in every fold. Differences are groups minus the other coding: of "
+        "log loss, negative is better; of R², positive. Positive change = less pain.",
+    ]
+    for grouping in result["groupings"]:
+        parts += [f"## {grouping['title']}", *_grouping(grouping, result["target"])]
+    if result["not_made"]:
+        parts += ["## Not made", "\n".join(f"- {n['reason']}" for n in result["not_made"])]
+    write_text("\n\n".join(parts) + "\n", path)
+
+
+def _command(result: Mapping[str, Any], about: tuple[Path, Asked], path: Path) -> str:
+    folder, asked = about
+    default = Asked()
+    parts = [
+        f"$ eih stratify {folder.as_posix()} --target {asked.target}",
+        f"--endpoint {result['endpoint']}",
+        *(f"--rule {r}" for r in asked.rules),
+        *([f"--cut {asked.cut}"] if asked.cut != default.cut else []),
+        *([f"--method {asked.method}"] if asked.method != default.method else []),
+        *(f"--marker {m}" for m in asked.markers),
+        *([f"--clusters {asked.number}"] if asked.number else []),
+        *([f"--base {','.join(asked.base)}"] if asked.base else []),
+        *([f"--resamples {asked.resamples}"] if asked.resamples != default.resamples else []),
+        f"--page {path.as_posix()}",
+    ]
+    return " ".join(parts)
+
+
+def _grouping(grouping: Mapping[str, Any], target: str) -> Iterator[str]:
+    if grouping["kind"] == "predefined":
+        yield "\n".join(_axes(grouping))
+    else:
+        yield number_sentence(grouping) + "."
+        yield "\n".join(_numbers(grouping["number"]))
+    if not grouping["groups"]:
+        return
+    yield "\n".join(_groups(grouping, target))
+    yield f"{grouping['n_rows_unknown']} bouts have an unknown marker and no group."
+    if grouping["comparison"]["versus"]:
+        yield "\n".join(_comparison(grouping["comparison"]["versus"]))
+    yield verdict_sentence(grouping, target)
+
+
+def _axes(grouping: Mapping[str, Any]) -> Iterator[str]:
+    yield "| axis | marker | cut | by | confidence |"
+    yield "|---" * 5 + "|"
+    for axis in grouping["axes"]:
+        cut = "by row" if axis["cut"] != axis["cut"] else f"{axis['cut']:.3g}"
+        cells = (axis["name"], axis["marker"], cut, axis["cut_by"], axis["confidence"])
+        yield f"| {' | '.join(cells)} |"
+
+
+def _numbers(number: Mapping[str, Any]) -> Iterator[str]:
+    figure = "bic" if "bic" in number["by_number"][0] else "gap"
+    yield f"| clusters | {' | '.join(str(r['number']) for r in number['by_number'])} |"
+    yield "|---" * (len(number["by_number"]) + 1) + "|"
+    form = ".0f" if figure == "bic" else ".3f"
+    yield f"| {figure} | {' | '.join(f'{r[figure]:{form}}' for r in number['by_number'])} |"
+
+
+def _groups(grouping: Mapping[str, Any], target: str) -> Iterator[str]:
+    stable = grouping["kind"] == "data-driven"
+    yield f"| group | persons | bouts | {target} | mean change |" + (" Jaccard |" if stable else "")
+    yield "|---" * (5 + stable) + "|"
+    for group in grouping["groups"]:
+        few = 0 < group["n_participants"] < SMALLEST_GROUP
+        small = f"fewer than {SMALLEST_GROUP}"
+        cells = [
+            group["name"] + _profile(group.get("profile")),
+            small if few else str(group["n_participants"]),
+            "" if few else str(group["n_rows"]),
+            interval(group["share"], ".0%"),
+            interval(group["change"]),
+        ]
+        cells += (
+            [f"{group['stability']['jaccard']:.2f}, {group['stability']['word']}"] if stable else []
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _profile(profile: Mapping[str, float] | None) -> str:
+    if not profile:
+        return ""
+    return " (" + ", ".join(f"{name} {value:.3g}" for name, value in profile.items()) + ")"
+
+
+def _comparison(versus: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    yield "| groups against | log loss | AUC | R² of the change |"
+    yield "|---" * 4 + "|"
+    names = {
+        "linear": "markers as straight lines",
+        "spline": "markers as splines",
+        "nothing": "no markers",
+    }
+    for name, words in names.items():
+        found = versus[name]
+        cells = (
+            words,
+            interval(found["log_loss_difference"], "+.4f"),
+            interval(found["auc_difference"]),
+            interval(found["r2_difference"]),
+        )
+        yield f"| {' | '.join(cells)} |"
