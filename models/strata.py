@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import t as t_distribution
 
 from models.biomarker import (
     Nested,
@@ -29,7 +30,7 @@ from models.biomarker import (
     reduced,
 )
 from models.errors import NotEnoughDataError
-from models.estimate import BOOTSTRAP, Estimate, Reason, unknown, with_interval
+from models.estimate import Estimate, Reason, unknown
 from models.incremental import (
     Draws,
     describe,
@@ -38,7 +39,7 @@ from models.incremental import (
     predict_risk,
     r2_of_predictions,
 )
-from models.judged import Judged, person_counts
+from models.judged import Judged
 from models.splines import place_knots, spline_terms
 from models.splits import SplitPlan
 
@@ -54,7 +55,6 @@ CODINGS = (GROUPS, *CONTINUOUS, NOTHING)
 LEARNER = "unpenalised"
 # Persons per column of a spline; with fewer it has fewer knots.
 PERSONS_PER_TERM = 15
-Z2 = 1.959963984540054**2
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,7 @@ class Grouped:
         return self.grouper(np.flatnonzero(self.known))
 
 
-def outcome_of_groups(
-    data: Grouped, number_of_groups: int, smallest: int, draws: Draws
-) -> list[dict[str, Any]]:
+def outcome_of_groups(data: Grouped, number_of_groups: int, smallest: int) -> list[dict[str, Any]]:
     """Share of events and mean change of each group, with intervals over persons.
 
     Groups are held as they are: the intervals do not know that cut points were estimated.
@@ -105,56 +103,91 @@ def outcome_of_groups(
     number_of_groups : int
     smallest : int
         A group of fewer persons has no figures.
-    draws : Draws
 
     Returns
     -------
     list of dict, one per group, also where nobody is in it
     """
     group = np.where(data.known, data.groups(), -1)
-    number = np.unique(data.person, return_inverse=True)[1]
-    counts = person_counts(int(number.max()) + 1, draws.n_resamples, draws.seed)
-    weights = np.vstack([np.ones((1, len(number))), counts[:, number]])
-    found = []
-    for at in range(number_of_groups):
-        rows, judged = group == at, (group == at) & np.isfinite(data.y)
-        persons = len(np.unique(number[rows]))
-        record = {
-            "n_rows": int(rows.sum()),
-            "n_participants": persons,
-            "n_judged": int(judged.sum()),
-            "n_events": int(data.y[judged].sum()),
-        }
-        if len(np.unique(number[judged])) < smallest:
-            figures = dict.fromkeys(("share", "change"), unknown(Reason.SMALL_CELL))
-        else:
-            figures = {
-                "share": _share(data.y[judged], number[judged], weights[:, judged]),
-                "change": with_interval(
-                    _means(data.change[rows], weights[:, rows]), Reason.NOT_COMPUTABLE
-                ),
-            }
-        found.append(record | {name: e.to_dict() for name, e in figures.items()})
-    return found
+    return [_outcome(data, group == at, smallest) for at in range(number_of_groups)]
 
 
-def _means(values: Vector, weights: Matrix) -> Vector:
-    with np.errstate(invalid="ignore", divide="ignore"):  # a group that was not drawn
-        return np.asarray(weights @ values / weights.sum(axis=1))
+def _outcome(data: Grouped, rows: npt.NDArray[np.bool_], smallest: int) -> dict[str, Any]:
+    judged = rows & np.isfinite(data.y)
+    record = {
+        "n_rows": int(rows.sum()),
+        "n_participants": len(np.unique(data.person[rows])),
+        "n_judged": int(judged.sum()),
+        "n_events": int(data.y[judged].sum()),
+    }
+    small = len(np.unique(data.person[judged])) < smallest
+    share = unknown(Reason.SMALL_CELL) if small else share_of(data.y[judged], data.person[judged])
+    change = unknown(Reason.SMALL_CELL) if small else mean_of(data.change[rows], data.person[rows])
+    return record | {"share": share.to_dict(), "change": change.to_dict()}
 
 
-def _share(y: Vector, person: Index, weights: Matrix) -> Estimate:
-    """Share with its interval; Wilson's over persons where all or none are events."""
-    if 0 < y.mean() < 1:
-        return with_interval(_means(y, weights), Reason.NOT_COMPUTABLE, BOOTSTRAP)
-    persons, share = len(np.unique(person)), float(y.mean())
-    reach = Z2 / (persons + Z2)
-    low, high = (0.0, reach) if share == 0 else (1 - reach, 1.0)
-    return Estimate(share, low, high, "Wilson over persons: no resample can hold another outcome")
+def _person_variance(values: Vector, person: Index) -> tuple[float, int]:
+    """Return the variance of the mean by persons' summed deviations, and the number of persons."""
+    number = np.unique(person, return_inverse=True)[1]
+    persons = int(number.max()) + 1
+    sums = np.bincount(number, values - values.mean())
+    return float((sums**2).sum()) / len(values) ** 2 * persons / (persons - 1), persons
+
+
+def share_of(y: Vector, person: Index) -> Estimate:
+    """Share of events with Wilson's interval for an effective number of rows [Korn1998]_.
+
+    That number is the rows a simple sample of the same variance would have; with one row per
+    person, and where all rows or none are events, the number of persons. The quantile is that of
+    t for the persons, whose number the variance rests on.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,), 0/1
+    person : ndarray of shape (n_rows,), int
+        Two persons at least.
+
+    References
+    ----------
+    .. [Korn1998] Korn, Graubard. Confidence intervals for proportions with small expected number
+       of positive counts estimated from survey data. Surv Methodol 24:193.
+
+    Examples
+    --------
+    >>> found = share_of(np.array([1.0, 0, 0, 0, 1, 0, 0, 0, 0, 0]), np.arange(10))
+    >>> round(found.estimate, 3), round(found.lower, 3), round(found.upper, 3)
+    (0.2, 0.048, 0.555)
+    """
+    variance, persons = _person_variance(y, person)
+    share, size = float(y.mean()), float(persons)
+    if 0 < share < 1 and persons < len(y):
+        size = min(float(len(y)), share * (1 - share) / variance) if variance > 0 else len(y)
+    z2 = float(t_distribution.ppf(0.975, persons - 1)) ** 2
+    middle = (share + z2 / (2 * size)) / (1 + z2 / size)
+    half = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * size)) / size) / (1 + z2 / size)
+    lower = 0.0 if share == 0 else float(middle - half)
+    upper = 1.0 if share == 1 else float(middle + half)
+    method = f"Wilson, effective size {size:.1f} of {len(y)} rows, t of {persons} persons"
+    return Estimate(share, lower, upper, method)
+
+
+def mean_of(values: Vector, person: Index) -> Estimate:
+    """Mean with the interval of persons' summed deviations, and of t for their number.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,)
+    person : ndarray of shape (n_rows,), int
+        Two persons at least.
+    """
+    variance, persons = _person_variance(values, person)
+    half = float(t_distribution.ppf(0.975, persons - 1)) * float(np.sqrt(variance))
+    mean = float(values.mean())
+    return Estimate(mean, mean - half, mean + half, f"clustered by person, t of {persons} persons")
 
 
 def association(data: Grouped) -> dict[str, Any]:
-    """Test whether groups differ in outcome, and whether they do beyond the markers' splines.
+    """Test whether groups differ, whether they add to the markers' splines, and the reverse.
 
     Groups are made of markers alone, never of the outcome: given the markers they are fixed, and
     the tests hold for cut points and clusters that were learnt from the same persons.
@@ -167,10 +200,12 @@ def association(data: Grouped) -> dict[str, Any]:
     group = data.groups()
     dummies = group_columns(group)[rows]
     knots = _knots(data, rows)
-    continuous = np.column_stack([data.base, spline_columns(data.markers, knots)])[rows]
+    splines = spline_columns(data.markers, knots)[rows]
+    continuous = np.column_stack([data.base[rows], splines])
     return {
         "groups_differ": _test(data, rows, data.base[rows], dummies),
         "beyond_markers": _test(data, rows, continuous, dummies),
+        "beyond_groups": _test(data, rows, np.column_stack([data.base[rows], dummies]), splines),
         "change_differs": _change_test(data, group_columns(group)),
     }
 

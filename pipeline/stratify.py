@@ -339,16 +339,17 @@ def _profile(persons: Matrix, names: Sequence[str]) -> dict[str, float]:
 
 def _judge(source: Source, data: Grouped, names: Sequence[str]) -> dict[str, Any]:
     """Outcomes of the groups, whether they differ, and how they predict."""
-    outcomes = outcome_of_groups(data, len(names), SMALLEST_GROUP, source.draws)
+    outcomes = outcome_of_groups(data, len(names), SMALLEST_GROUP)
     groups = [{"name": n, **o} for n, o in zip(names, outcomes, strict=True)]
     judged: dict[str, Any] = {
         "n_rows": int(data.known.sum()),
         "n_participants": len(np.unique(data.person[data.known])),
         "n_rows_unknown": int((~data.known).sum()),
         "groups": groups,
+        **association(data),
     }
     try:
-        judged |= {**association(data), "comparison": compare_codings(data, source.draws)}
+        judged["comparison"] = compare_codings(data, source.draws)
     except NotEnoughDataError as error:
         judged["comparison"] = {"versus": {}, "verdict": "unknown", "reason": str(error)}
     return judged

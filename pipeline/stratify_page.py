@@ -34,7 +34,7 @@ def write_page(result: Mapping[str, Any], about: tuple[Path, Asked], path: Path)
         "Aggregate figures only. Made by:",
         f"```sh\n{_command(result, about, path)}\n```",
         f"Target: {result['target']} of '{result['endpoint']}', rule '{result['rule']}'. "
-        f"Intervals are 95 %, of resampled persons. Out of fold {result['splits']['repeats']} "
+        f"Intervals are 95 %, over persons. Out of fold {result['splits']['repeats']} "
         f"times {result['splits']['folds']} folds; cut points that are estimated, clusters and "
         "knots are learnt anew in every fold. Differences are groups minus the other coding: of "
         "log loss, negative is better; of R², positive. Positive change = less pain.",

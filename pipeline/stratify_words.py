@@ -75,8 +75,9 @@ def verdict_sentence(grouping: Mapping[str, Any], target: str) -> str:
     )
     return (
         f"{said}. Log loss of persons not learnt from, groups minus: {losses}. Groups differ in "
-        f"{target}: p = {_p(grouping['groups_differ'])}; beyond the markers' splines: "
-        f"p = {_p(grouping['beyond_markers'])}."
+        f"{target}: p = {_p(grouping['groups_differ'])}; groups add to the markers' splines: "
+        f"p = {_p(grouping['beyond_markers'])}; the splines add to the groups: "
+        f"p = {_p(grouping['beyond_groups'])}."
     )
 
 
