@@ -23,7 +23,7 @@ class Cut(StrEnum):
 def stratify(
     folder: StudyFolder,
     target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")] = "response",
-    endpoint: Annotated[str, typer.Option(help="An endpoint of the study, or primary.")] = "",
+    endpoint: Annotated[str, typer.Option(help="Joined by commas; default: primary.")] = "",
     rule: Annotated[
         list[str] | None, typer.Option(help="Predefined groups (seeds/strata.toml), or none.")
     ] = None,
@@ -59,7 +59,6 @@ def stratify(
     from pipeline.stratify_page import write_page
 
     loaded = load(params)
-    settings = replace(loaded.biomarker, endpoint=endpoint or loaded.biomarker.endpoint)
     asked = Asked(
         target=target,
         rules=tuple(rule or ()),
@@ -70,11 +69,15 @@ def stratify(
         base=tuple(n for n in base.split(",") if n),
         resamples=resamples,
     )
-    result = run((settings, loaded.label), folder, asked)
+    endpoints = tuple((endpoint or loaded.biomarker.endpoint).split(","))
+    settings = [replace(loaded.biomarker, endpoint=name) for name in endpoints]
+    results = [run((one, loaded.label), folder, asked) for one in settings]
     if output is not None:
-        write(result, output)
+        for name, result in zip(endpoints, results, strict=True):
+            write(result, output / name if len(endpoints) > 1 else output)
     if page is not None:
-        write_page(result, (folder, asked), page)
-    emit(result, json)
+        write_page(results, (folder, asked), page)
+    emit(results[0] if len(results) == 1 else {"endpoints": results}, json)
     if json != "-":
-        typer.echo("\n".join(result["sentences"]))
+        for result in results:
+            typer.echo("\n".join([f"Endpoint {result['endpoint']}.", *result["sentences"]]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +16,47 @@ from pipeline.stratify_words import (
 )
 
 
-def write_page(result: Mapping[str, Any], about: tuple[Path, Asked], path: Path) -> None:
+def write_page(results: Sequence[Mapping[str, Any]], about: tuple[Path, Asked], path: Path) -> None:
     """Write each grouping: how it was made, its groups, and what they are worth.
 
     Parameters
     ----------
-    result : mapping
-        :func:`pipeline.stratify.run`.
+    results : sequence of mapping
+        Of :func:`pipeline.stratify.run`, one per endpoint.
     about : (Path, Asked)
         The study's folder and what was asked of it.
     path : Path
         Markdown file to write.
     """
-    title = "Simulated data: groups of persons" if result["simulated"] else "Groups of persons"
+    first = results[0]
+    title = "Simulated data: groups of persons" if first["simulated"] else "Groups of persons"
+    groupings = sum(bool(g["groups"]) for r in results for g in r["groupings"])
     parts = [
-        f"# {title} in '{result['study']}'",
+        f"# {title} in '{first['study']}'",
         "Aggregate figures only. Made by:",
-        f"```sh\n{_command(result, about, path)}\n```",
-        f"Target: {result['target']} of '{result['endpoint']}', rule '{result['rule']}'. "
-        f"Intervals are 95 %, over persons. Out of fold {result['splits']['repeats']} "
-        f"times {result['splits']['folds']} folds; cut points that are estimated, clusters and "
-        "knots are learnt anew in every fold. Differences are groups minus the other coding: of "
-        "log loss, negative is better; of R², positive. Positive change = less pain.",
+        f"```sh\n{_command(results, about, path)}\n```",
+        f"Target: {first['target']}, rule '{first['rule']}'. Intervals are 95 %, over persons. Out "
+        f"of fold {first['splits']['repeats']} times {first['splits']['folds']} folds; cut points "
+        "that are estimated, clusters and knots are learnt anew in every fold. Differences are "
+        "groups minus the other coding: of log loss, negative is better; of AUC and R², positive. "
+        "Positive change = less pain. P values are of single tests, not adjusted for the "
+        f"{3 * groupings} of this page.",
     ]
-    for grouping in result["groupings"]:
-        parts += [f"## {grouping['title']}", *_grouping(grouping, result["target"])]
-    if result["not_made"]:
-        parts += ["## Not made", "\n".join(f"- {n['reason']}" for n in result["not_made"])]
+    for result in results:
+        heading = f"'{result['endpoint']}': " if len(results) > 1 else ""
+        for grouping in result["groupings"]:
+            parts += [f"## {heading}{grouping['title']}", *_grouping(grouping, result["target"])]
+    if first["not_made"]:
+        parts += ["## Not made", "\n".join(f"- {n['reason']}" for n in first["not_made"])]
     write_text("\n\n".join(parts) + "\n", path)
 
 
-def _command(result: Mapping[str, Any], about: tuple[Path, Asked], path: Path) -> str:
+def _command(results: Sequence[Mapping[str, Any]], about: tuple[Path, Asked], path: Path) -> str:
     folder, asked = about
     default = Asked()
     parts = [
         f"$ eih stratify {folder.as_posix()} --target {asked.target}",
-        f"--endpoint {result['endpoint']}",
+        f"--endpoint {','.join(r['endpoint'] for r in results)}",
         *(f"--rule {r}" for r in asked.rules),
         *([f"--cut {asked.cut}"] if asked.cut != default.cut else []),
         *([f"--method {asked.method}"] if asked.method != default.method else []),

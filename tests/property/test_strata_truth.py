@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from models.clustering import choose_number, draw_persons, fit_clusters, jaccard_stability
 from models.incremental import Draws
 from models.splits import make_split_plan
-from models.strata import Grouped, association, compare_codings, mean_of, share_of
+from models.strata import Grouped, association, compare_codings, mean_of, predict_codings, share_of
 
 Index = npt.NDArray[np.int64]
 DRAWS = Draws(100, 5, (0.3,))
@@ -85,6 +87,23 @@ def test_groups_beat_their_markers_only_where_the_groups_are_the_truth(
     # Never the opposite; and not always enough persons for a verdict.
     assert set(found) <= {expected, "undecided"}
     assert found.count(expected) >= least
+
+
+def test_cut_points_are_learnt_from_persons_who_are_not_predicted() -> None:
+    data = study(1, "slope", persons=60, bouts=2)
+    asked: list[set[int]] = []
+
+    def grouper(rows: Index) -> Index:
+        asked.append(set(data.person[rows].tolist()))
+        return data.grouper(rows)
+
+    predict_codings(replace(data, grouper=grouper))
+
+    judged = [set(data.person[fold.test].tolist()) for fold in data.plan.folds]
+    assert len(asked) == len(judged)
+    for learnt, tested in zip(asked, judged, strict=True):
+        assert learnt | tested == set(range(60))
+        assert not learnt & tested
 
 
 @pytest.mark.parametrize(("persons", "bouts"), [(12, 1), (12, 4), (40, 4)])
