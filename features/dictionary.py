@@ -22,9 +22,9 @@ plausibility limits: a value outside them is named by `eih validate` and goes no
 Files here: `instruments.toml` (scoring keys), `exercise_intensity.toml` (intensity metrics and
 classes), `conditions.toml` (condition groups), `modulation.toml` (published errors of
 measurement), `qst_parameters.toml` (sensory testing), `biology.toml` (markers),
-`simulator.toml` (the simulated study), `column_synonyms.toml` (names that drafted maps know),
-`studies/` (maps of real studies). Facts that were not read in a source are marked `unverified`
-or `proposal` there.
+`simulator.toml` (the simulated study), `strata.toml` (groups of persons),
+`column_synonyms.toml` (names that drafted maps know), `studies/` (maps of real studies). Facts
+that were not read in a source are marked `unverified` or `proposal` there.
 """
 
 

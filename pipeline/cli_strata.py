@@ -38,7 +38,7 @@ def stratify(
         int, typer.Option(min=0, max=20, help="Their number; 0: as the data support.")
     ] = 0,
     base: Annotated[
-        str, typer.Option(help="What every coding knows besides, joined by commas.")
+        str, typer.Option(help="Known besides, joined by commas, or none; default: biomarker.base.")
     ] = "",
     resamples: Annotated[int, typer.Option(min=20, help="Resamples for the stability.")] = 100,
     output: Annotated[
@@ -55,8 +55,9 @@ def stratify(
 
     Example: eih stratify outputs/demo --json -
     """
-    from pipeline.stratify import Asked, run, write
+    from pipeline.stratify import run, write
     from pipeline.stratify_page import write_page
+    from pipeline.stratify_source import Asked
 
     loaded = load(params)
     asked = Asked(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,13 +27,12 @@ from models.clustering import (
     jaccard_stability,
 )
 from models.errors import LeakageError, NotEnoughDataError
-from models.incremental import Draws
-from models.strata import Grouped, Grouper, association, compare_codings, outcome_of_groups
-from pipeline.biomarker_columns import Marker, refuse_leaks, resolve
-from pipeline.biomarker_study import MEASURED, OWN_RULE, StudyRows, label_rows, read_study_rows
+from models.strata import Grouped, association, compare_codings, outcome_of_groups
+from pipeline.biomarker_study import label_rows, read_study_rows
 from pipeline.config import BiomarkerParams, LabelParams
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import write_json, write_table
+from pipeline.stratify_source import NO_RULE, Asked, Source, allowed_marker, base_set
 from pipeline.stratify_words import (
     SMALLEST_GROUP,
     group_sentence,
@@ -46,64 +44,6 @@ Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 RESULT, TABLE = "strata.json", "strata.csv"
-NO_RULE = "none"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What groups are asked for.
-
-    ``rules``: names in seeds/strata.toml, ``none``, or empty for all that the study can be cut
-    by; ``cut``: published cut points where there are any, or the training median throughout.
-    ``markers`` of the clusters, empty for those of seeds/strata.toml; ``number`` of clusters, 0
-    for the number the data support of at most ``most``. ``base``: what every coding knows besides.
-    """
-
-    target: str = "response"
-    rules: tuple[str, ...] = ()
-    cut: Literal["published", "median"] = "published"
-    method: str = "mixture"
-    markers: tuple[str, ...] = ()
-    number: int = 0
-    most: int = 5
-    base: tuple[str, ...] = ()
-    resamples: int = 100
-
-
-@dataclass(frozen=True)
-class Source:
-    """A study's rows, what is asked of them, and how they are judged."""
-
-    study: StudyRows
-    settings: BiomarkerParams
-    asked: Asked
-    base: Matrix
-
-    @property
-    def draws(self) -> Draws:
-        """Return the resamples that intervals rest on."""
-        return Draws(self.settings.resamples, self.settings.seed, self.settings.thresholds)
-
-    def first_rows(self, rows: Index) -> Index:
-        """Return the first of these rows of each person: persons count once in a median."""
-        return rows[np.unique(self.study.person[rows], return_index=True)[1]]
-
-    def grouped(self, markers: Matrix, grouper: Grouper) -> Grouped:
-        """Join markers and groups to the outcomes."""
-        labels = self.study.labels[OWN_RULE]
-        complete = np.isfinite(np.column_stack([markers, self.base])).all(axis=1)
-        known = complete & (grouper(np.flatnonzero(complete)) != UNKNOWN)
-        return Grouped(
-            markers,
-            self.base,
-            labels.y,
-            labels.by_fold,
-            self.study.change,
-            known,
-            self.study.person,
-            self.study.plan,
-            grouper,
-        )
 
 
 def run(params: tuple[BiomarkerParams, LabelParams], folder: Path, asked: Asked) -> dict[str, Any]:
@@ -131,10 +71,8 @@ def run(params: tuple[BiomarkerParams, LabelParams], folder: Path, asked: Asked)
     _check(asked)
     settings = params[0]
     study = label_rows(read_study_rows(params, folder, asked.target), ())
-    base = [_allowed(study, settings, name) for name in asked.base]
-    columns = pd.concat([m.columns for m in base], axis=1) if base else pd.DataFrame()
-    own = columns.to_numpy(dtype=np.float64) if base else np.empty((len(study.cases), 0))
-    source = Source(study, settings, asked, own)
+    base = base_set(study, settings, asked.base)
+    source = Source(study, settings, asked, base.columns.to_numpy(dtype=np.float64))
     groupings, not_made = _all_groupings(source)
     result: dict[str, Any] = {
         "study": study.card.get("name", ""),
@@ -142,7 +80,7 @@ def run(params: tuple[BiomarkerParams, LabelParams], folder: Path, asked: Asked)
         "target": asked.target,
         "endpoint": study.endpoint,
         "rule": study.rule,
-        "base": list(columns.columns),
+        "base": base.record(),
         "splits": {
             "repeats": settings.repeats,
             "folds": settings.folds,
@@ -165,13 +103,6 @@ def _check(asked: Asked) -> None:
         raise ConfigError(
             f"method: expected {', '.join((*METHODS, NO_RULE))}, found '{asked.method}'."
         )
-
-
-def _allowed(study: StudyRows, settings: BiomarkerParams, name: str) -> Marker:
-    marker = resolve(name, study.cases, study.features)
-    measured = study.outcomes[[c for c in MEASURED if c in study.outcomes.columns]]
-    refuse_leaks(marker, measured, study.coupled, settings.decision_time)
-    return marker
 
 
 def _all_groupings(source: Source) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
@@ -231,7 +162,7 @@ def _without_leaks(source: Source, rule: StrataRule) -> tuple[pd.DataFrame, list
         if name not in features.columns or features[name].isna().all():
             continue
         try:
-            _allowed(source.study, source.settings, name)
+            allowed_marker(source.study, source.settings, name)
         except LeakageError as error:
             refused.append(str(error))
             features = features.drop(columns=name)
@@ -306,7 +237,7 @@ def _cluster_markers(source: Source) -> tuple[list[str], Matrix, list[dict[str, 
     columns, left_out = [], []
     for name in asked or load_reference("strata.toml")["clusters"]["markers"]:
         try:
-            found = _allowed(source.study, source.settings, name).columns
+            found = allowed_marker(source.study, source.settings, name).columns
             if not asked and float(found.notna().all(axis=1).mean()) < 0.5:
                 raise TableError(f"marker '{name}': known in fewer than half of the rows.")
         except (TableError, LeakageError) as error:
@@ -340,16 +271,17 @@ def _profile(persons: Matrix, names: Sequence[str]) -> dict[str, float]:
 def _judge(source: Source, data: Grouped, names: Sequence[str]) -> dict[str, Any]:
     """Outcomes of the groups, whether they differ, and how they predict."""
     outcomes = outcome_of_groups(data, len(names), SMALLEST_GROUP)
-    groups = [{"name": n, **o} for n, o in zip(names, outcomes, strict=True)]
+    compared = source.beside_base(data)
     judged: dict[str, Any] = {
         "n_rows": int(data.known.sum()),
         "n_participants": len(np.unique(data.person[data.known])),
         "n_rows_unknown": int((~data.known).sum()),
-        "groups": groups,
-        **association(data),
+        "n_rows_compared": int(compared.known.sum()),
+        "groups": [{"name": n, **o} for n, o in zip(names, outcomes, strict=True)],
+        **association(compared),
     }
     try:
-        judged["comparison"] = compare_codings(data, source.draws)
+        judged["comparison"] = compare_codings(compared, source.draws)
     except NotEnoughDataError as error:
         judged["comparison"] = {"versus": {}, "verdict": "unknown", "reason": str(error)}
     return judged
@@ -364,7 +296,7 @@ def _sentences(result: Mapping[str, Any]) -> Iterator[str]:
         for group in grouping["groups"]:
             yield group_sentence(grouping, group, result["target"])
         if grouping["groups"]:
-            grouping["sentence"] = verdict_sentence(grouping, result["target"])
+            grouping["sentence"] = verdict_sentence(grouping, result)
             yield grouping["sentence"]
     for left in result["not_made"]:
         yield f"not made: {left['reason']}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.io import write_text
-from pipeline.stratify import Asked
+from pipeline.stratify_source import Asked
 from pipeline.stratify_words import (
     SMALLEST_GROUP,
     interval,
@@ -39,13 +39,14 @@ def write_page(results: Sequence[Mapping[str, Any]], about: tuple[Path, Asked], 
         f"of fold {first['splits']['repeats']} times {first['splits']['folds']} folds; cut points "
         "that are estimated, clusters and knots are learnt anew in every fold. Differences are "
         "groups minus the other coding: of log loss, negative is better; of AUC and R², positive. "
-        "Positive change = less pain. P values are of single tests, not adjusted for the "
-        f"{3 * groupings} of this page.",
+        "Positive change = less pain. Shares and means are as they are; comparisons and tests are "
+        f"beside {', '.join(first['base']['asked']) or 'nothing'}. P values are of single tests, "
+        f"not adjusted for the {3 * groupings} of this page.",
     ]
     for result in results:
         heading = f"'{result['endpoint']}': " if len(results) > 1 else ""
         for grouping in result["groupings"]:
-            parts += [f"## {heading}{grouping['title']}", *_grouping(grouping, result["target"])]
+            parts += [f"## {heading}{grouping['title']}", *_grouping(grouping, result)]
     if first["not_made"]:
         parts += ["## Not made", "\n".join(f"- {n['reason']}" for n in first["not_made"])]
     write_text("\n\n".join(parts) + "\n", path)
@@ -69,7 +70,7 @@ def _command(results: Sequence[Mapping[str, Any]], about: tuple[Path, Asked], pa
     return " ".join(parts)
 
 
-def _grouping(grouping: Mapping[str, Any], target: str) -> Iterator[str]:
+def _grouping(grouping: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[str]:
     if grouping["kind"] == "predefined":
         yield "\n".join(_axes(grouping))
     else:
@@ -77,11 +78,14 @@ def _grouping(grouping: Mapping[str, Any], target: str) -> Iterator[str]:
         yield "\n".join(_numbers(grouping["number"]))
     if not grouping["groups"]:
         return
-    yield "\n".join(_groups(grouping, target))
-    yield f"{grouping['n_rows_unknown']} bouts have an unknown marker and no group."
+    yield "\n".join(_groups(grouping, result["target"]))
+    yield (
+        f"{grouping['n_rows_unknown']} bouts have an unknown marker and no group; of "
+        f"{grouping['n_rows_compared']} bouts what is known besides is complete."
+    )
     if grouping["comparison"]["versus"]:
         yield "\n".join(_comparison(grouping["comparison"]["versus"]))
-    yield verdict_sentence(grouping, target)
+    yield verdict_sentence(grouping, result)
 
 
 def _axes(grouping: Mapping[str, Any]) -> Iterator[str]:

@@ -62,8 +62,9 @@ def group_sentence(grouping: Mapping[str, Any], group: Mapping[str, Any], target
     )
 
 
-def verdict_sentence(grouping: Mapping[str, Any], target: str) -> str:
+def verdict_sentence(grouping: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     """Say how the groups predict beside their markers, and whether they differ at all."""
+    target, base = result["target"], ", ".join(result["base"]["asked"]) or "nothing else known"
     comparison = grouping["comparison"]
     said = f"{grouping['name']}: {VERDICTS[comparison['verdict']]}"
     if comparison["verdict"] == "unknown":
@@ -74,7 +75,8 @@ def verdict_sentence(grouping: Mapping[str, Any], target: str) -> str:
         for name in ("linear", "spline", "nothing")
     )
     return (
-        f"{said}. Log loss of persons not learnt from, groups minus: {losses}. Groups differ in "
+        f"{said}. Beside {base}: log loss of persons not learnt from, groups minus: {losses}. "
+        "Groups differ in "
         f"{target}: p = {_p(grouping['groups_differ'])}; groups add to the markers' splines: "
         f"p = {_p(grouping['beyond_markers'])}; the splines add to the groups: "
         f"p = {_p(grouping['beyond_groups'])}."

@@ -136,6 +136,13 @@ def test_stratify_compares_groups_with_the_markers_they_were_cut_from(
         assert found["change_differs"]["p_value"] < 1e-6
 
 
+def test_stratify_says_what_of_the_base_set_a_study_lacks(result: dict[str, Any]) -> None:
+    # One condition and one modality tell nobody apart; age and sex were not measured.
+    assert result["base"]["asked"] == []
+    left_out = [n["name"] for n in result["base"]["left_out"]]
+    assert left_out == ["age_years", "sex", "condition", "modality"]
+
+
 def test_stratify_says_what_cannot_be_made_and_that_data_are_simulated(
     result: dict[str, Any],
 ) -> None:
