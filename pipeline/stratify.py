@@ -32,9 +32,9 @@ from pipeline.biomarker_study import label_rows, read_study_rows
 from pipeline.config import BiomarkerParams, LabelParams
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import write_json, write_table
+from pipeline.small_cells import SMALLEST_CELL
 from pipeline.stratify_source import NO_RULE, Asked, Source, allowed_marker, base_set
 from pipeline.stratify_words import (
-    SMALLEST_GROUP,
     group_sentence,
     number_sentence,
     verdict_sentence,
@@ -77,6 +77,7 @@ def run(params: tuple[BiomarkerParams, LabelParams], folder: Path, asked: Asked)
     result: dict[str, Any] = {
         "study": study.card.get("name", ""),
         "simulated": bool(study.card.get("simulated", False)),
+        "ingested": "download" in study.card,
         "target": asked.target,
         "endpoint": study.endpoint,
         "rule": study.rule,
@@ -263,14 +264,14 @@ def _person_means(values: Matrix, person: Index, rows: Index) -> Matrix:
 
 
 def _profile(persons: Matrix, names: Sequence[str]) -> dict[str, float]:
-    if len(persons) < SMALLEST_GROUP:
+    if len(persons) < SMALLEST_CELL:
         return {}
     return dict(zip(names, persons.mean(axis=0).tolist(), strict=True))
 
 
 def _judge(source: Source, data: Grouped, names: Sequence[str]) -> dict[str, Any]:
     """Outcomes of the groups, whether they differ, and how they predict."""
-    outcomes = outcome_of_groups(data, len(names), SMALLEST_GROUP)
+    outcomes = outcome_of_groups(data, len(names), SMALLEST_CELL)
     compared = source.beside_base(data)
     judged: dict[str, Any] = {
         "n_rows": int(data.known.sum()),

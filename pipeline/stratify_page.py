@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline.io import write_text
+from pipeline.small_cells import FEW, NOT_GIVEN, hidden_cells, written_as
 from pipeline.stratify_source import Asked
 from pipeline.stratify_words import (
-    SMALLEST_GROUP,
     interval,
     number_sentence,
     verdict_sentence,
@@ -34,14 +36,15 @@ def write_page(results: Sequence[Mapping[str, Any]], about: tuple[Path, Asked], 
     parts = [
         f"# {title} in '{first['study']}'",
         "Aggregate figures only. Made by:",
-        f"```sh\n{_command(results, about, path)}\n```",
+        "\n".join(["```sh", *_commands(results, about, path), "```"]),
         f"Target: {first['target']}, rule '{first['rule']}'. Intervals are 95 %, over persons. Out "
         f"of fold {first['splits']['repeats']} times {first['splits']['folds']} folds; cut points "
         "that are estimated, clusters and knots are learnt anew in every fold. Differences are "
         "groups minus the other coding: of log loss, negative is better; of AUC and R², positive. "
         "Positive change = less pain. Shares and means are as they are; comparisons and tests are "
         f"beside {', '.join(first['base']['asked']) or 'nothing'}. P values are of single tests, "
-        f"not adjusted for the {3 * groupings} of this page.",
+        f"not adjusted for the {3 * groupings} of this page. Groups of {FEW} persons and shares of "
+        f"{FEW} events, or {FEW} others, are {NOT_GIVEN}, nor is what they would follow from.",
     ]
     for result in results:
         heading = f"'{result['endpoint']}': " if len(results) > 1 else ""
@@ -52,8 +55,12 @@ def write_page(results: Sequence[Mapping[str, Any]], about: tuple[Path, Asked], 
     write_text("\n\n".join(parts) + "\n", path)
 
 
-def _command(results: Sequence[Mapping[str, Any]], about: tuple[Path, Asked], path: Path) -> str:
+def _commands(
+    results: Sequence[Mapping[str, Any]], about: tuple[Path, Asked], path: Path
+) -> Iterator[str]:
     folder, asked = about
+    if results[0]["ingested"]:
+        yield f"$ eih ingest {results[0]['study']} --output {folder.as_posix()}"
     default = Asked()
     parts = [
         f"$ eih stratify {folder.as_posix()} --target {asked.target}",
@@ -67,7 +74,7 @@ def _command(results: Sequence[Mapping[str, Any]], about: tuple[Path, Asked], pa
         *([f"--resamples {asked.resamples}"] if asked.resamples != default.resamples else []),
         f"--page {path.as_posix()}",
     ]
-    return " ".join(parts)
+    yield " ".join(parts)
 
 
 def _grouping(grouping: Mapping[str, Any], result: Mapping[str, Any]) -> Iterator[str]:
@@ -107,22 +114,30 @@ def _numbers(number: Mapping[str, Any]) -> Iterator[str]:
 
 def _groups(grouping: Mapping[str, Any], target: str) -> Iterator[str]:
     stable = grouping["kind"] == "data-driven"
+    groups = grouping["groups"]
+    sizes = [g["n_participants"] for g in groups]
+    few = hidden_cells(sizes)
+    events = [g["n_events"] for g in groups]
+    others = [g["n_judged"] - g["n_events"] for g in groups]
+    rare = hidden_cells(events, others, sizes, marked=False)
     yield f"| group | persons | bouts | {target} | mean change |" + (" Jaccard |" if stable else "")
     yield "|---" * (5 + stable) + "|"
-    for group in grouping["groups"]:
-        few = 0 < group["n_participants"] < SMALLEST_GROUP
-        small = f"fewer than {SMALLEST_GROUP}"
+    for group, size, small, unsaid in zip(groups, sizes, few, rare, strict=True):
         cells = [
             group["name"] + _profile(group.get("profile")),
-            small if few else str(group["n_participants"]),
-            "" if few else str(group["n_rows"]),
-            interval(group["share"], ".0%"),
-            interval(group["change"]),
+            written_as(str(size), size, small),
+            "" if small else str(group["n_rows"]),
+            NOT_GIVEN if unsaid else _given(group["share"], ".0%"),
+            _given(group["change"]),
         ]
         cells += (
             [f"{group['stability']['jaccard']:.2f}, {group['stability']['word']}"] if stable else []
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def _given(found: Mapping[str, Any], form: str = "+.3f") -> str:
+    return interval(found, form) if np.isfinite(found["estimate"]) else NOT_GIVEN
 
 
 def _profile(profile: Mapping[str, float] | None) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-# Groups of fewer persons have no figures.
-SMALLEST_GROUP = 5
+from pipeline.small_cells import FEW, is_small
+
 VERDICTS = {
     "better": "they predict better than the continuous markers they were cut from, taken as "
     "straight lines and as splines",
@@ -30,7 +30,7 @@ def interval(found: Mapping[str, Any], form: str = "+.3f") -> str:
 def persons(group: Mapping[str, Any]) -> str:
     """Return how many persons a group has; of a small one, that it is small."""
     n = group["n_participants"]
-    return f"fewer than {SMALLEST_GROUP} persons" if 0 < n < SMALLEST_GROUP else f"{n} persons"
+    return f"{FEW} persons" if is_small(n) else f"{n} persons"
 
 
 def number_sentence(grouping: Mapping[str, Any]) -> str:

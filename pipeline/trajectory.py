@@ -102,6 +102,7 @@ def run(params: LabelParams, folder: Path, asked: Asked) -> dict[str, Any]:
     result: dict[str, Any] = {
         "study": card.get("name", ""),
         "simulated": bool(card.get("simulated", False)),
+        "ingested": "download" in card,
         "contrast": contrast_of(card, cases),
         "measure": design.endpoints[0].measure,
         "site_role": design.endpoints[0].site_role,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.io import write_text
+from pipeline.small_cells import FEW, NOT_GIVEN, hidden_cells, written_as
 
-# Shares of groups smaller than this are not written on a page.
-SMALLEST_CELL = 5
+# Hidden in this order beside a small state: how many were not seen is told in words.
+SPARE_STATES = ("no_change", "indeterminate", "hypoalgesia", "hyperalgesia")
 
 
 def write_page(result: Mapping[str, Any], folder: Path, path: Path) -> None:
@@ -27,11 +28,13 @@ def write_page(result: Mapping[str, Any], folder: Path, path: Path) -> None:
         Markdown file to write.
     """
     title = "Simulated data: follow-ups" if result["simulated"] else "Follow-ups"
-    command = f"$ eih trajectory {folder.as_posix()} --page {path.as_posix()}"
+    commands = [f"$ eih trajectory {folder.as_posix()} --page {path.as_posix()}"]
+    if result["ingested"]:
+        commands.insert(0, f"$ eih ingest {result['study']} --output {folder.as_posix()}")
     parts = [
         f"# {title} of '{result['study']}'",
         "Aggregate figures only. Made by:",
-        f"```sh\n{command}\n```",
+        "\n".join(["```sh", *commands, "```"]),
         f"{result['measure']}, {result['site_role']}; rule '{result['rule']}'. "
         f"{result['n_programmes']} programmes of {result['n_persons']} persons with a value before "
         f"it; {result['n_without_reference']} more have none and no change. Positive = less pain; "
@@ -88,16 +91,23 @@ def _states(result: Mapping[str, Any]) -> Iterator[str]:
     yield f"| week | {' | '.join(states)} |"
     yield "|---" * (len(states) + 1) + "|"
     for wave in result["waves"]:
-        cells = [_share(shares["everybody", wave["week"], s], result) for s in states]
-        yield f"| {wave['week']} | {' | '.join(cells)} |"
+        own = [shares["everybody", wave["week"], s] for s in states]
+        yield f"| {wave['week']} | {' | '.join(_shares(own, result['n_programmes']))} |"
+    yield ""
+    yield (
+        f"States of {FEW} programmes are written as such; one other of their week is {NOT_GIVEN}, "
+        "or they would follow from the rest."
+    )
 
 
-def _share(found: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    """Share with its interval; a small cell is written as such."""
-    n = round(found["estimate"] * result["n_programmes"])
-    if 0 < n < SMALLEST_CELL:
-        return f"fewer than {SMALLEST_CELL}"
-    return f"{found['estimate']:.0%} ({found['lower']:.0%} to {found['upper']:.0%})"
+def _shares(own: Sequence[Mapping[str, Any]], of: int) -> Iterator[str]:
+    """Shares of a whole with their intervals."""
+    counts = [round(found["estimate"] * of) for found in own]
+    states = [found["state"] for found in own]
+    spare = [states.index(name) for name in SPARE_STATES if name in states]
+    for found, count, out in zip(own, counts, hidden_cells(counts, spare=spare), strict=True):
+        text = f"{found['estimate']:.0%} ({found['lower']:.0%} to {found['upper']:.0%})"
+        yield written_as(text, count, out)
 
 
 def _mixed(mixed: Mapping[str, Any]) -> Iterator[str]:

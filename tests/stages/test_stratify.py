@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.cli import main
 
+ROOT = Path(__file__).resolve().parents[2]
 N = 160
 CARD = {
     "study": {"name": "made", "title": "made", "simulated": True},
@@ -166,6 +167,43 @@ def test_stratify_page_has_its_command_and_hides_small_groups(
     assert page.count("fewer than 5 |") == len(small)
 
 
+def test_stratify_page_gives_no_count_that_the_small_ones_follow_from(
+    made: Path, tmp_path: Path
+) -> None:
+    from pipeline.stratify_page import write_page
+    from pipeline.stratify_source import Asked
+
+    share = {"estimate": 0.25, "lower": 0.1, "upper": 0.5}
+    counts = {"a": (29, 4), "b": (4, 1), "c": (21, 6), "d": (12, 3), "e": (30, 9)}
+    groups = [
+        {"name": name, "n_participants": n, "n_rows": n, "n_judged": n, "n_events": events}
+        | {"share": share, "change": share}
+        for name, (n, events) in counts.items()
+    ]
+    compared = {"verdict": "unknown", "versus": {}, "reason": ""}
+    made_groups = {"name": "rule", "title": "rule", "kind": "predefined", "axes": []}
+    made_groups |= {"n_rows_unknown": 0, "n_rows_compared": 96, "comparison": compared}
+    result = {"study": "made", "simulated": False, "ingested": False, "target": "response"}
+    result |= {
+        "rule": "sem",
+        "endpoint": "end",
+        "base": {"asked": []},
+        "splits": {"repeats": 1, "folds": 5},
+    }
+    result |= {"groupings": [made_groups | {"groups": groups}], "not_made": []}
+
+    write_page([result], (made, Asked()), tmp_path / "page.md")
+
+    text = (tmp_path / "page.md").read_text(encoding="utf-8")
+    rows = {r[2]: r for r in text.splitlines() if r.startswith(tuple(f"| {n} |" for n in counts))}
+    assert rows["b"].startswith("| b | fewer than 5 |  | not given |")
+    assert rows["d"].startswith("| d | not given |  | not given |")
+    # A share of few events is not given either, but its group is counted.
+    assert rows["a"].startswith("| a | 29 | 29 | not given |")
+    assert rows["c"].startswith("| c | 21 | 21 | 25% (10% to 50%) |")
+    assert rows["e"].startswith("| e | 30 | 30 | 25% (10% to 50%) |")
+
+
 def test_stratify_makes_no_clusters_of_one_cloud_but_those_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,3 +279,21 @@ def test_trial_of_cervical_radiculopathy_is_grouped_by_published_cuts(
     assert found["comparison"]["verdict"] == "undecided"
     # Questionnaires of one disorder make one cloud.
     assert grouping(result, "mixture")["number"]["supported"] == 1
+
+
+@pytest.mark.realdata
+def test_the_example_of_the_trial_is_what_the_command_prints(
+    real_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_study("cervical_radiculopathy_exercise_rct")
+    example = (ROOT / "docs" / "examples" / "strata_rct.md").read_text(encoding="utf-8")
+    commands = [line[2:].split()[1:] for line in example.splitlines() if line.startswith("$ ")]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs" / "examples").mkdir(parents=True)
+
+    assert [c[0] for c in commands] == ["ingest", "stratify"]
+    for arguments in commands:
+        assert main(arguments) == 0
+
+    made = (tmp_path / "docs" / "examples" / "strata_rct.md").read_text(encoding="utf-8")
+    assert made == example
