@@ -13,7 +13,7 @@ VERDICTS = {
     "better": "they predict better than the continuous markers they were cut from, taken as "
     "straight lines and as splines",
     "worse": "they predict worse than the continuous markers they were cut from, taken as "
-    "straight lines or as splines: cutting threw information away; keep the markers",
+    "straight lines and as splines: cutting threw information away; keep the markers",
     "undecided": "they are not shown to predict better than the continuous markers they were cut "
     "from: a description, no tool of prediction",
     "unknown": "they cannot be compared with the markers they were cut from",
