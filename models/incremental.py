@@ -18,13 +18,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
 
-from models.biomarker import independent_columns
 from models.decision import net_benefit
 from models.discrimination import auc, auc_difference, choose_interval
 from models.errors import NotEnoughDataError
 from models.estimate import CROSS_VALIDATED, Estimate, Reason, bootstrap_p_value, with_interval
 from models.judged import Judged, weight_blocks
 from models.metrics import CLIP, Part, brier, log_loss, resample, widen
+from models.nested import independent_columns
 from models.splits import SplitPlan
 from models.unpenalised import fit_or_firth, with_intercept
 

@@ -20,15 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as t_distribution
 
-from models.biomarker import (
-    Nested,
-    compare,
-    fit_nested,
-    independent_columns,
-    linear_increment,
-    n_knots,
-    reduced,
-)
+from models.biomarker import compare
 from models.errors import NotEnoughDataError
 from models.estimate import Estimate, Reason, unknown
 from models.incremental import (
@@ -40,6 +32,9 @@ from models.incremental import (
     r2_of_predictions,
 )
 from models.judged import Judged
+from models.linear_increment import linear_increment
+from models.marker_shape import n_knots
+from models.nested import Nested, fit_nested, independent_columns, reduced
 from models.splines import place_knots, spline_terms
 from models.splits import SplitPlan
 

@@ -11,19 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from models.attenuation import disattenuate
-from models.biomarker import (
-    Fits,
-    Nested,
-    coefficients,
-    compare,
-    explained_by_base,
-    fit_nested,
-    heterogeneity,
-    interaction,
-    linear_increment,
-    reduced,
-    shape,
-)
+from models.biomarker import coefficients, compare
 from models.confirmation import persons_for_r2, persons_to_confirm
 from models.errors import NotEnoughDataError
 from models.incremental import (
@@ -37,6 +25,10 @@ from models.incremental import (
     reclassification,
     summarise,
 )
+from models.linear_increment import explained_by_base, linear_increment
+from models.marker_settings import heterogeneity, interaction
+from models.marker_shape import shape
+from models.nested import Fits, Nested, fit_nested, reduced
 from pipeline.biomarker_columns import Marker
 from pipeline.biomarker_reliability import RECORDS, Reliability
 from pipeline.biomarker_study import OWN_RULE, Labels, StudyRows

@@ -19,7 +19,8 @@ from features.build import build_features
 from features.columns import KEYS
 from features.outcome import compute_changes
 from features.simulation_parameters import simulation_parameters
-from models.biomarker import Nested, compare, fit_nested, reduced
+from models.biomarker import compare
+from models.nested import Nested, fit_nested, reduced
 from models.score_test import score_test
 from pipeline.biomarker_columns import resolve
 from pipeline.relabel import LabelSource

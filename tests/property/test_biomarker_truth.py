@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2, ncx2
 
-from models.biomarker import Nested, compare, fit_nested, linear_increment
+from models.biomarker import compare
 from models.incremental import Draws, Trial, increments, out_of_fold, r2_difference, summarise
+from models.linear_increment import linear_increment
+from models.nested import Nested, fit_nested
 from models.score_test import score_test
 from models.splits import make_split_plan
 

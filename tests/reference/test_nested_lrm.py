@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.biomarker import Fits, Nested, coefficients, compare, fit_nested, shape
+from models.biomarker import coefficients, compare
 from models.incremental import apparent_auc_difference
+from models.marker_shape import shape
+from models.nested import Fits, Nested, fit_nested
 from models.unpenalised import clustered_covariance
 
 HERE = Path(__file__).resolve().parent

@@ -8,21 +8,14 @@ from scipy.stats import chi2, ncx2
 from scipy.stats import f as f_distribution
 
 from models.attenuation import averaged_reliability, disattenuate, remaining_share
-from models.biomarker import (
-    Nested,
-    coefficients,
-    compare,
-    explained_by_base,
-    fit_nested,
-    heterogeneity,
-    interaction,
-    linear_increment,
-    reduced,
-    shape,
-)
+from models.biomarker import coefficients, compare
 from models.confirmation import persons_for_r2, persons_to_confirm
 from models.errors import NotEnoughDataError
+from models.linear_increment import explained_by_base, linear_increment
+from models.marker_settings import heterogeneity, interaction
+from models.marker_shape import shape
 from models.multiplicity import benjamini_hochberg, holm
+from models.nested import Nested, fit_nested, reduced
 from models.score_test import score_test
 
 
