@@ -37,11 +37,12 @@ def trajectory(
     from pipeline.trajectory_page import write_page
 
     names = tuple(n for n in known.split(",") if n)
-    result = run(load(params).label, folder, Asked(by, names, resamples))
+    asked = Asked(by, names, resamples)
+    result = run(load(params).label, folder, asked)
     if output is not None:
         write(result, output)
     if page is not None:
-        write_page(result, folder, page)
+        write_page(result, (folder, asked), page)
     emit(result, json)
     if json != "-":
         typer.echo("\n".join(result["sentences"]))

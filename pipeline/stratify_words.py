@@ -49,6 +49,9 @@ def number_sentence(grouping: Mapping[str, Any]) -> str:
 
 def group_sentence(grouping: Mapping[str, Any], group: Mapping[str, Any], target: str) -> str:
     """Say a group's share of events and mean change, and whether it would be found again."""
+    who = f"{grouping['name']}, {group['name']}: {persons(group)}"
+    if not np.isfinite(group["share"]["estimate"]):
+        return f"{who}, no figures ({group['share']['reason']})"
     stability = group.get("stability")
     found = (
         f"; {stability['word']} in resamples of the persons "
@@ -57,8 +60,8 @@ def group_sentence(grouping: Mapping[str, Any], group: Mapping[str, Any], target
         else ""
     )
     return (
-        f"{grouping['name']}, {group['name']}: {persons(group)}, {target} in "
-        f"{interval(group['share'], '.0%')}, mean change {interval(group['change'])}{found}"
+        f"{who}, {target} in {interval(group['share'], '.0%')}, "
+        f"mean change {interval(group['change'])}{found}"
     )
 
 

@@ -10,31 +10,29 @@ import numpy as np
 
 from pipeline.io import write_text
 from pipeline.small_cells import FEW, NOT_GIVEN, hidden_cells, written_as
+from pipeline.trajectory import Asked
 
 # Hidden in this order beside a small state: how many were not seen is told in words.
 SPARE_STATES = ("no_change", "indeterminate", "hypoalgesia", "hyperalgesia")
 
 
-def write_page(result: Mapping[str, Any], folder: Path, path: Path) -> None:
+def write_page(result: Mapping[str, Any], about: tuple[Path, Asked], path: Path) -> None:
     """Write who was seen, the means by wave and group, the states, and the sentences.
 
     Parameters
     ----------
     result : mapping
         :func:`pipeline.trajectory.run`.
-    folder : Path
-        The study's.
+    about : (Path, Asked)
+        The study's folder and what was asked of it.
     path : Path
         Markdown file to write.
     """
     title = "Simulated data: follow-ups" if result["simulated"] else "Follow-ups"
-    commands = [f"$ eih trajectory {folder.as_posix()} --page {path.as_posix()}"]
-    if result["ingested"]:
-        commands.insert(0, f"$ eih ingest {result['study']} --output {folder.as_posix()}")
     parts = [
         f"# {title} of '{result['study']}'",
         "Aggregate figures only. Made by:",
-        "\n".join(["```sh", *commands, "```"]),
+        "\n".join(["```sh", *_commands(result, about, path), "```"]),
         f"{result['measure']}, {result['site_role']}; rule '{result['rule']}'. "
         f"{result['n_programmes']} programmes of {result['n_persons']} persons with a value before "
         f"it; {result['n_without_reference']} more have none and no change. Positive = less pain; "
@@ -52,6 +50,20 @@ def write_page(result: Mapping[str, Any], folder: Path, path: Path) -> None:
         "\n".join(f"- {s}" for s in result["sentences"]),
     ]
     write_text("\n\n".join(parts) + "\n", path)
+
+
+def _commands(result: Mapping[str, Any], about: tuple[Path, Asked], path: Path) -> Iterator[str]:
+    (folder, asked), default = about, Asked()
+    if result["ingested"]:
+        yield f"$ eih ingest {result['study']} --output {folder.as_posix()}"
+    parts = [
+        f"$ eih trajectory {folder.as_posix()}",
+        *([f"--by {asked.by or repr('')}"] if asked.by != default.by else []),
+        *([f"--known {','.join(asked.known)}"] if asked.known != default.known else []),
+        *([f"--resamples {asked.resamples}"] if asked.resamples != default.resamples else []),
+        f"--page {path.as_posix()}",
+    ]
+    yield " ".join(parts)
 
 
 def _pick(result: Mapping[str, Any], kind: str) -> dict[tuple[str, int, str], Mapping[str, Any]]:

@@ -111,6 +111,8 @@ def test_stratify_gives_no_figures_of_a_group_of_nobody(result: dict[str, Any]) 
         assert group["n_participants"] < 5
         assert group["share"]["estimate"] is None
         assert group["share"]["reason_code"] == "small_cell"
+    said = [s for s in result["sentences"] if s.startswith("catastrophising_x_kinesiophobia, ")]
+    assert sum("persons, no figures (fewer persons" in s for s in said) == len(mixed)
 
 
 def test_stratify_finds_the_two_clouds_and_finds_them_again(result: dict[str, Any]) -> None:
