@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,15 @@ class Uses:
     blocks: Mapping[str, tuple[str, ...]]
 
 
+class Placement(NamedTuple):
+    """Where rows lie in a domain; arrays of shape (n_rows,)."""
+
+    distance: Vector
+    outside: Flags  # a value out of its range, or all of them together far away
+    in_small_cell: Flags
+    lacks_block: Flags
+
+
 @dataclass(frozen=True)
 class Domain:
     """Where a model has learnt.
@@ -82,6 +91,20 @@ class Domain:
     scale: Mapping[str, float]
     whitening: tuple[tuple[float, ...], ...]
     reference: float
+
+    def place(self, X: pd.DataFrame | FeatureColumns) -> Placement:
+        """Say of every row where it lies.
+
+        Targets of one study are learnt from the same rows: equal domains of a table's columns
+        are worked out once.
+        """
+        columns = FeatureColumns.of(X)
+        return columns.once(self, lambda: self._place(columns))
+
+    def _place(self, columns: FeatureColumns) -> Placement:
+        distance = self.distance(columns)
+        outside = self.outside(columns) | (distance > 1.0)
+        return Placement(distance, outside, self.in_small_cell(columns), self.lacks_block(columns))
 
     def outside(self, X: pd.DataFrame | FeatureColumns) -> Flags:
         """Say of every row whether a value is clearly outside its range, shape (n_rows,)."""

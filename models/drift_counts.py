@@ -16,10 +16,10 @@ import pandas as pd
 
 from models.feature_columns import FeatureColumns
 from models.profile import Profile, effective_number
+from models.text_hash import Hashes, row_hashes
 
 Vector = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
 # Risks are counted in bins of a thousandth: what follows from them is exact to that.
 RISK_BINS = 1000
 # So many persons are followed; their relative error on the number of all is 1 / sqrt of it.
@@ -45,7 +45,7 @@ class PersonSample:
     def add(self, persons: pd.DataFrame) -> None:
         """Count rows by the columns that name a person."""
         if len(persons):
-            found, counts = np.unique(_smallest(_hashes(persons)), return_counts=True)
+            found, counts = np.unique(_smallest(row_hashes(persons)), return_counts=True)
             few = slice(0, SAMPLED_PERSONS)
             pairs = zip(found[few].tolist(), counts[few].tolist(), strict=True)
             self.merge(PersonSample(dict(pairs)))
@@ -69,19 +69,6 @@ class PersonSample:
             return 0.0
         counts = np.array(list(self.rows.values()), dtype=np.float64)
         return self.n_persons() * effective_number(counts) / len(counts)
-
-
-def _hashes(persons: pd.DataFrame) -> Hashes:
-    """Hash every row; the same texts give the same number however they are held."""
-    # Few studies, many persons: what hardly repeats is hashed faster than it is looked up.
-    *few, many = persons.columns
-    # A missing value has one hash among categories and another among objects.
-    kind: Any = "category" if persons[many].hasnans else "object"
-    held = {name: persons[name].astype("category") for name in few}
-    held[many] = persons[many].astype(kind)
-    table = pd.DataFrame(held, copy=False)
-    hashes = pd.util.hash_pandas_object(table, index=False, categorize=False)
-    return np.asarray(hashes, dtype=np.uint64)
 
 
 def _smallest(hashes: Hashes) -> Hashes:

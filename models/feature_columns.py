@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Self
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import pandas as pd
 Vector = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 Codes = tuple[Index, Index]
+Answer = TypeVar("Answer")
 # Powers of three up to here are exact in float64, and so are sums of them.
 MOST_DIGITS = 30
 
@@ -36,6 +37,7 @@ class FeatureColumns:
         self._missing: dict[str, int] = {}
         self._above: dict[tuple[str, float], int] = {}
         self._codes: dict[tuple[str, ...], Codes] = {}
+        self._answers: list[tuple[object, Any]] = []
 
     @classmethod
     def of(cls, table: pd.DataFrame | Self) -> Self:
@@ -115,6 +117,15 @@ class FeatureColumns:
                 missing = np.isnan(self[name])
                 found = missing if found is None else found & missing
         return np.ones(self.n_rows, dtype=bool) if found is None else found
+
+    def once(self, asker: object, work: Callable[[], Answer]) -> Answer:
+        """Answer what follows from columns and asker alone; equal askers are answered once."""
+        for known, answer in self._answers:
+            if known == asker:
+                return cast("Answer", answer)
+        found = work()
+        self._answers.append((asker, found))
+        return found
 
     def combinations(self, names: Sequence[str]) -> Codes:
         """Number the combinations of values that occur; a missing value is one of its own.

@@ -135,16 +135,10 @@ class Uncertainty:
         """
         X = FeatureColumns.of(X)
         lower, upper = self.interval.interval(risk)
-        distance = self.domain.distance(X)
-        reasons = np.stack(
-            [
-                self.domain.outside(X) | (distance > 1.0),
-                self.domain.in_small_cell(X),
-                upper - lower > self.width_limit,
-                self.domain.lacks_block(X),
-            ]
-        )
-        return Answers(self.sets.contains(risk), lower, upper, distance, reasons)
+        place = self.domain.place(X)
+        too_wide = upper - lower > self.width_limit
+        reasons = np.stack([place.outside, place.in_small_cell, too_wide, place.lacks_block])
+        return Answers(self.sets.contains(risk), lower, upper, place.distance, reasons)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON content."""

@@ -129,7 +129,7 @@ class Parts:
         """
         for path in sorted(self.folder.glob(f"{prefix}*.{kind}.arrow")):
             if path.name >= first:
-                yield plain_texts(feather.read_table(path))
+                yield plain_texts(feather.read_table(path, memory_map=True))
 
     def remove(self) -> None:
         """Leave nothing behind."""

@@ -342,9 +342,8 @@ def _no_evidence(
     for feature, apart in _beyond_constants(policy, X, option).items():
         for row in np.flatnonzero(apart):
             found[row].append(f"not_in_data:{feature}")
-    outside = policy.domain.outside(X) | (policy.domain.distance(X) > 1.0)
-    small = policy.domain.in_small_cell(X)
-    for reasons, far, few in zip(found, outside, small, strict=True):
+    place = policy.domain.place(X)
+    for reasons, far, few in zip(found, place.outside, place.in_small_cell, strict=True):
         reasons += ["outside_training_range"] * bool(far)
         reasons += ["cell_too_small"] * bool(few)
     return found

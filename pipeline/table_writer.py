@@ -13,7 +13,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from pipeline.errors import TableError
-from pipeline.io import DELIMITERS, WRITABLE
+from pipeline.io import DELIMITERS, PERSON, WRITABLE
 
 GROUP_ROWS = 65_536
 # A spreadsheet runs a cell that begins so (with wide forms of the signs, too); a plain number may
@@ -87,8 +87,8 @@ class TableWriter:
 
     def _begin(self, schema: pa.Schema) -> Any:
         if self._path.suffix == ".parquet":
-            # Risks and contributions hardly repeat: to look each up first only takes time.
-            repeating = [f.name for f in schema if pa.types.is_string(f.type)]
+            # Risks, contributions and persons hardly repeat: to look each up only takes time.
+            repeating = [f.name for f in schema if pa.types.is_string(f.type) and f.name != PERSON]
             return pq.ParquetWriter(
                 self._path, schema.with_metadata(self._metadata), use_dictionary=repeating
             )

@@ -14,6 +14,7 @@ from sklearn.isotonic import isotonic_regression
 from models.conformal import fit_sets
 from models.domain import Domain, Uses, fit_domain
 from models.errors import NotEnoughDataError
+from models.feature_columns import FeatureColumns
 from models.judged import Judged
 from models.selective import NOBODY, Resamples, abstention_effect, coverage_risk
 from models.splits import make_split_plan
@@ -206,6 +207,22 @@ def test_reasons_are_named_in_their_order() -> None:
 
     assert found.reason_texts.shown.tolist() == ["outside_training_range;cell_too_small"]
     assert found.abstained.tolist() == [True]
+
+
+def test_equal_domains_of_the_same_rows_are_worked_out_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Domain] = []
+    distance = Domain.distance
+    monkeypatch.setattr(Domain, "distance", lambda d, X: asked.append(d) or distance(d, X))
+    rows = FeatureColumns(table()[:5])
+    again, other = Domain.from_dict(learnt().to_dict()), learnt(least_persons=200)
+
+    found = [domain.place(rows) for domain in (learnt(), again, other)]
+
+    assert len(asked) == 2
+    assert found[0] is found[1]
+    assert found[0].in_small_cell.sum() < found[2].in_small_cell.sum()
 
 
 def test_too_wide_an_interval_is_a_reason() -> None:
