@@ -22,13 +22,14 @@ from features.spec import (
     level_codes,
     log1p,
     numbers,
+    total,
 )
 
 
 def _groups(condition: dict[str, Vector]) -> dict[str, Vector]:
     """Membership of each group: the sum of its conditions' indicators."""
     return {
-        f"condition_group_{group}": np.add.reduce([condition[f"condition_{m}"] for m in members])
+        f"condition_group_{group}": total(condition[f"condition_{m}"] for m in members)
         for group, members in CONDITION_GROUPS.items()
     }
 
@@ -63,7 +64,7 @@ def _treatment(cases: pd.DataFrame) -> dict[str, Vector]:
         "treatments_failed_log": log1p(failed),
         "refractory_pain": refractory(failed),
         **beside,
-        "cointerventions": np.add.reduce(list(beside.values())),
+        "cointerventions": total(beside.values()),
     }
 
 

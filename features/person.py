@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from features.spec import Builder, FeatureSpec, Vector, delivered_or, log1p, numbers
+from features.spec import Builder, FeatureSpec, Vector, delivered_or, log1p, nothing, numbers
 
 
 def body_mass_index(weight_kg: Vector, height_cm: Vector) -> Vector:
@@ -47,7 +47,7 @@ def build_person(cases: pd.DataFrame) -> dict[str, Vector]:
 
 def _female(cases: pd.DataFrame) -> Vector:
     if "sex" not in cases.columns:
-        return np.full(len(cases), np.nan)
+        return nothing(len(cases))
     female, male = (cases["sex"] == "female"), (cases["sex"] == "male")
     return np.where(female | male, female.to_numpy(dtype=np.float64), np.nan)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.instruments import INSTRUMENTS, Instrument, Scale
-from features.spec import Builder, Family, FeatureSpec, Vector
+from features.spec import Builder, Family, FeatureSpec, Vector, any_numbers, nothing
 
 __all__ = ["INSTRUMENTS", "QUESTIONNAIRES", "Instrument", "build_questionnaires", "score_cases"]
 
@@ -22,14 +22,7 @@ def read_answers(cases: pd.DataFrame, instrument: Instrument) -> list[Vector] | 
     names = instrument.item_columns()
     if not any(name in cases.columns for name in names):
         return None
-    return [_numbers(cases, name) for name in names]
-
-
-def _numbers(cases: pd.DataFrame, column: str) -> Vector:
-    """Return a column as numbers, NaN where it is absent; also of an undeclared instrument."""
-    if column not in cases.columns:
-        return np.full(len(cases), np.nan)
-    return np.ascontiguousarray(cases[column].to_numpy(dtype=np.float64))
+    return [any_numbers(cases, name) for name in names]
 
 
 def answered_any(answers: Sequence[Vector]) -> Mask:
@@ -55,7 +48,9 @@ def score_cases(cases: pd.DataFrame, instrument: Instrument) -> dict[str, Vector
     -------
     dict of scale name to ndarray of shape (n_rows,), in the instrument's unit, NaN = missing
     """
-    delivered = {name: _numbers(cases, instrument.scale_column(name)) for name in instrument.scales}
+    delivered = {
+        name: any_numbers(cases, instrument.scale_column(name)) for name in instrument.scales
+    }
     answers = read_answers(cases, instrument)
     if answers is None:
         return delivered
@@ -72,8 +67,7 @@ def classify_cases(
     """Return the instrument's classes as ordinals, from its scores and, where needed, items."""
     answers = read_answers(cases, instrument)
     if answers is None:
-        absent = np.full(len(cases), np.nan)
-        answers = [absent] * instrument.n_items
+        answers = [nothing(len(cases))] * instrument.n_items
     return instrument.classify(answers, scores)
 
 
@@ -95,7 +89,7 @@ def disagreements(cases: pd.DataFrame) -> Iterator[tuple[Instrument, Scale, Mask
             continue
         for name, column in delivered.items():
             scale = instrument.scales[name]
-            wrong = _contradicted(instrument, scale, answers, _numbers(cases, column))
+            wrong = _contradicted(instrument, scale, answers, any_numbers(cases, column))
             if wrong.any():
                 yield instrument, scale, wrong
 
@@ -155,14 +149,13 @@ def single_form_twins(columns: Collection[str]) -> set[str]:
 
 def build_questionnaires(cases: pd.DataFrame) -> dict[str, Vector]:
     """Return every instrument's scores and classes, and the features that forms share."""
-    absent = np.full(len(cases), np.nan)
     present = set(cases.columns)
     columns: dict[str, Vector] = {}
     for instrument in INSTRUMENTS:
         names = [instrument.scale_column(s) for s in instrument.scales]
         classes = [f"{instrument.name}_{c}" for c in instrument.classes]
         if present.isdisjoint((*instrument.item_columns(), *names)):
-            columns |= dict.fromkeys((*names, *classes), absent)
+            columns |= dict.fromkeys((*names, *classes), nothing(len(cases)))
             continue
         scores = score_cases(cases, instrument)
         columns |= dict(zip(names, (scores[s] for s in instrument.scales), strict=True))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, reduce
 from typing import Literal
 
 import numpy as np
@@ -63,11 +64,24 @@ def numbers(cases: pd.DataFrame, column: str) -> Vector:
     """
     if column not in CASES_BY_NAME:
         raise KeyError(column)
+    return any_numbers(cases, column)
+
+
+def any_numbers(cases: pd.DataFrame, column: str) -> Vector:
+    """Return what :func:`numbers` does, also of a column that the contract does not know."""
     if column not in cases.columns:
-        return np.full(len(cases), np.nan)
+        return nothing(len(cases))
     # Contiguous: numpy's logarithm differs in the last bit between strided and packed arrays,
     # and a row's features must not depend on how its table was cut.
     return np.ascontiguousarray(cases[column].to_numpy(dtype=np.float64))
+
+
+@lru_cache(maxsize=8)
+def nothing(n_rows: int) -> Vector:
+    """Return a column without any value; one for all that lack it, so nobody can write to it."""
+    values = np.full(n_rows, np.nan)
+    values.flags.writeable = False
+    return values
 
 
 def level_codes(cases: pd.DataFrame, column: str) -> npt.NDArray[np.intp]:
@@ -87,7 +101,17 @@ def indicators(cases: pd.DataFrame, column: str) -> dict[str, Vector]:
     levels = CASES_BY_NAME[column].levels
     codes = level_codes(cases, column)
     unknown = np.where(codes < 0, np.nan, 0.0)
-    return {f"{column}_{level}": unknown + (codes == i) for i, level in enumerate(levels)}
+    # Most levels occur in no row of a piece: their indicators are one array.
+    occurs = np.bincount(codes + 1, minlength=len(levels) + 1)[1:] > 0
+    return {
+        f"{column}_{level}": unknown + (codes == i) if occurs[i] else unknown
+        for i, level in enumerate(levels)
+    }
+
+
+def total(columns: Iterable[Vector]) -> Vector:
+    """Sum of columns; NaN where any is missing."""
+    return reduce(np.add, columns)
 
 
 def delivered_or(delivered: Vector, derived: Vector) -> Vector:

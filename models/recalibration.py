@@ -38,10 +38,10 @@ class Recalibration:
 
     def log_odds(self, log_odds: Vector) -> Vector:
         """Return the recalibrated log-odds of given log-odds."""
-        # ln(p) = -ln(1 + e^-x) and ln(1 - p) = -ln(1 + e^x), without leaving the log scale.
-        up, down = -np.logaddexp(0.0, -log_odds), -np.logaddexp(0.0, log_odds)
         if self.up == self.down:
             return np.asarray(self.intercept + self.up * log_odds)
+        # ln(p) = -ln(1 + e^-x) and ln(1 - p) = -ln(1 + e^x), without leaving the log scale.
+        up, down = -np.logaddexp(0.0, -log_odds), -np.logaddexp(0.0, log_odds)
         return np.asarray(self.intercept + self.up * up - self.down * down)
 
 

@@ -60,7 +60,7 @@ def check_types(schema: pa.Schema, names: Sequence[str], path: Path) -> None:
         if textual and pa.types.is_temporal(plain):
             continue
         expected = "texts" if textual else "numbers"
-        raise TableError(f"{path}, column '{name}': expected {expected}, found {kind}.")
+        raise TableError(f"{path}, column '{name}': expected {expected}, found {plain}.")
 
 
 def to_frame(batch: pa.RecordBatch) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -26,6 +27,7 @@ CHUNK_BYTES = 32 * 2**20
 MIN_ROWS, MAX_ROWS = 1024, 131_072
 SAMPLE_BYTES = 2**16
 READ_BYTES = 2**20
+STRINGS = (pa.string(), pa.large_string())
 
 
 @dataclass(frozen=True)
@@ -181,9 +183,14 @@ def _read_chunks(path: Path, first: int, chunk_rows: int) -> Iterator[Chunk]:
 
 
 def _parquet(path: Path) -> pq.ParquetFile:
+    """Open a file whose texts, of numbers too, stay codes until it is known how long they are."""
+    # Buffered: a row group of any size is read page by page.
+    how: dict[str, Any] = {"buffer_size": READ_BYTES, "pre_buffer": False}
     try:
-        # Buffered: a row group of any size is read page by page.
-        return pq.ParquetFile(path, buffer_size=READ_BYTES, pre_buffer=False)
+        with pq.ParquetFile(path, **how) as plain:
+            metadata, schema = plain.metadata, plain.schema_arrow
+        texts = [f.name for f in schema if f.name in CASES_BY_NAME and f.type in STRINGS]
+        return pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, **how)
     except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: could not be read as .parquet ({_short(error)}).") from None
 
@@ -198,31 +205,37 @@ def _group_chunks(path: Path, group: int, first_row: int, chunk_rows: int) -> It
         return
     row = first_row
     try:
-        fitting = max(1, min(chunk_rows, CHUNK_BYTES // _longest_repeated(path, group, wanted)))
-        for batch in source.iter_batches(fitting, row_groups=[group], columns=wanted):
-            frame = to_frame(batch)
-            yield Chunk(path, frame.set_axis(range(row, row + len(frame))), n_columns=len(names))
-            row += len(frame)
+        for batch in source.iter_batches(chunk_rows, row_groups=[group], columns=wanted):
+            for part in _fitting(batch):
+                frame = to_frame(part)
+                yield Chunk(
+                    path, frame.set_axis(range(row, row + len(frame))), n_columns=len(names)
+                )
+                row += len(frame)
     except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: could not be read as .parquet ({_short(error)}).") from None
 
 
-def _longest_repeated(path: Path, group: int, names: Sequence[str]) -> int:
-    """Bytes of the longest text that a group stores once for all rows that have it; at least 1.
+def _fitting(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield rows with their texts spelt out, as many at a time as fit in memory.
 
-    A file of kilobytes can so name a megabyte for each of a million rows. One row read as it is
-    stored shows all that rows can refer to.
+    A file stores a text once for all rows that have it: one of kilobytes can name a megabyte for
+    each of a million rows.
     """
-    texts = [n for n in names if CASES_BY_NAME[n].kind in ("text", "category")]
-    source = pq.ParquetFile(path, buffer_size=READ_BYTES, pre_buffer=False, read_dictionary=texts)
-    longest = 1
-    for batch in source.iter_batches(1, row_groups=[group], columns=texts):
-        for column in batch.columns:
-            if pa.types.is_dictionary(column.type) and len(column.dictionary):
-                lengths = pc.binary_length(column.dictionary)
-                longest = max(longest, pc.max(lengths).as_py() or 1)
-        break
-    return longest
+    coded = {i for i, c in enumerate(batch.columns) if pa.types.is_dictionary(c.type)}
+    longest = max([1, *(_longest(batch.column(i)) for i in coded)])
+    at_once = max(1, CHUNK_BYTES // longest)
+    for at in range(0, max(batch.num_rows, 1), at_once):
+        columns = enumerate(batch.slice(at, at_once).columns)
+        spelt = [c.dictionary_decode() if i in coded else c for i, c in columns]
+        yield pa.RecordBatch.from_arrays(spelt, names=batch.schema.names)
+
+
+def _longest(column: pa.DictionaryArray) -> int:
+    """Bytes of the longest text that is stored once; 0 for other values."""
+    if column.dictionary.type not in STRINGS:
+        return 0
+    return pc.max(pc.binary_length(column.dictionary)).as_py() or 0
 
 
 def _short(error: Exception) -> str:

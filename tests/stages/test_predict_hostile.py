@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.columns import KEYS
 from pipeline.batch_input import CHUNK_BYTES, iter_tasks, rows_per_chunk
 from pipeline.config import PredictParams
 from pipeline.predict import PredictOptions, run
@@ -158,32 +159,38 @@ def test_an_output_that_is_a_link_is_replaced_and_what_it_leads_to_stays(
     assert not (tmp_path / "out.csv").is_symlink()
 
 
-def bomb(path: Path, n_rows: int, length: int) -> None:
+def bomb(path: Path, n_rows: int, length: int, name: str = "participant_id") -> None:
     """A text that is stored once and that every row has: kilobytes that unpack to gigabytes."""
     place = pa.array(np.zeros(n_rows, dtype=np.int32))
     long = pa.DictionaryArray.from_arrays(place, pa.array(["x" * length]))
-    columns = {n: pa.array(["1"] * n_rows) for n in ("study_id", "session_id")}
-    columns |= {"condition": pa.array(["healthy"] * n_rows), "participant_id": long}
-    columns |= {"modality": pa.array(["aerobic"] * n_rows)}
+    columns = {n: pa.array(["1"] * n_rows) for n in KEYS}
+    columns |= {"condition": pa.array(["healthy"] * n_rows)}
+    columns |= {"modality": pa.array(["aerobic"] * n_rows), name: long}
     # Without Arrow's own schema the reader takes the column for plain text.
     path.write_bytes(parquet(pa.table(columns), store_schema=False))
 
 
+@pytest.mark.parametrize("name", ["participant_id", "condition", "pcs_1", "age_years"])
 def test_a_text_stored_once_for_many_rows_is_not_unpacked_all_at_once(
-    trained: Path, tmp_path: Path
+    tmp_path: Path, name: str
 ) -> None:
     source = tmp_path / "in.parquet"
-    bomb(source, 600, 10**6)
+    bomb(source, 600, 10**6, name)
     chunk_rows = rows_per_chunk([source])
 
     held = [len(c.frame) for t in iter_tasks([source], chunk_rows) for c in t.chunks(chunk_rows)]
-    bomb(source, 50, 10**6)
-    found, rejects = scored(trained, source)
 
     # Unpacked at once it would be 600 MB, and a hundred times as much of as small a file.
     assert chunk_rows > 600
     assert sum(held) == 600
     assert max(held) * 10**6 <= CHUNK_BYTES
     assert source.stat().st_size < 10**6
+
+
+def test_a_key_that_is_stored_once_is_refused_for_every_row(trained: Path, tmp_path: Path) -> None:
+    bomb(tmp_path / "in.parquet", 50, 10**6)
+
+    found, rejects = scored(trained, tmp_path / "in.parquet")
+
     assert (len(found), rejects["code"].tolist()) == (0, ["oversized_key"] * 50)
     assert rejects["participant_id"].str.len().max() == 201
