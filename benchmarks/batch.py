@@ -7,12 +7,13 @@ file, calls ``inplace_predict`` of the same boosters on a ready matrix of float3
 threads as XGBoost takes by itself, and writes keys and probabilities: it checks nothing, builds no
 feature, rejects no row, and does not say how sure it is. ``ratio`` is our time over
 its, ``cpu_ratio`` the same in processor time, which a busy machine disturbs less; ours and the
-peer take turns, and the faster of two counts. ``explain_ratio`` is our time with every
-contribution over our time without, ``linearity`` our time a row over that with fewer rows (both in
-processor time: what opening a model takes is part of either). ``peak_mib`` is
-the memory of a process of its own that does nothing but predict, for two numbers of rows: it must
-not grow with them. ``one_row_ms`` is the median time of one row in a process that has loaded both
-models, ``one_row_mlflow_ms`` that of one row and one model through MLflow's own ``predict``.
+peer take turns, and the fastest of three counts. ``explain_ratio`` is our time with every
+contribution over our time without, in processor time. ``linearity`` is what a further row takes
+beyond the middle of three numbers of rows over what one takes below it: 1 on a straight line.
+``peak_mib`` is the memory of a process of its own that does nothing but predict, for two numbers
+of rows: it must not grow with them. ``one_row_ms`` is the median time of one row in a process of
+its own that has loaded both models, ``one_row_mlflow_ms`` that of one row and one model through
+MLflow's own ``predict``.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ from pipeline.predict import PredictOptions, predict, run  # noqa: E402
 from pipeline.simulate import simulate  # noqa: E402
 from pipeline.tracking import cases_signature  # noqa: E402
 
+# Of the memory and of the ratio, and of the straight line.
 ROWS = {"quick": (100_000, 200_000), "full": (1_000_000, 5_000_000)}
+LINE = {"quick": (50_000, 100_000, 200_000), "full": (100_000, 1_000_000, 10_000_000)}
+TAKES = 3
 GROUP_ROWS = 100_000
 N_COLUMNS = 40
 
@@ -117,7 +121,7 @@ def _ready(scorer: BoostedScorer) -> tuple[xgboost.Booster, npt.NDArray[np.float
 
 
 def one_row_ms(models: Path, source: Path, repeats: int = 200) -> dict[str, float]:
-    """Median time of one row in a process that has loaded the models, in ms."""
+    """Median time of one row in this process, in ms."""
     bundles = find_bundles(models)
     row = next(pq.ParquetFile(source).iter_batches(1)).to_pandas()
     served = pyfunc_model(models / next(iter(bundles)) / "bundle")
@@ -125,6 +129,16 @@ def one_row_ms(models: Path, source: Path, repeats: int = 200) -> dict[str, floa
         "one_row_ms": _median_ms(lambda: predict(row, bundles), repeats),
         "one_row_mlflow_ms": _median_ms(lambda: served.predict(row), repeats),
     }
+
+
+def linearity(models: Path, files: dict[int, Path], output: Path) -> float:
+    """What a row takes between the last two numbers of rows, over that between the first two."""
+    counts, seconds = list(files), []
+    for source in files.values():
+        takes = [spent(lambda source=source: ours(models, source, output, False)) for _ in "12"]
+        seconds.append(min(processor for _, processor in takes))
+    below, beyond = np.diff(seconds) / np.diff(counts)
+    return float(beyond / below)
 
 
 def pyfunc_model(bundle: Path) -> Any:
@@ -167,38 +181,53 @@ def spent(work: Callable[[], None]) -> tuple[float, float]:
 def peak_mib(models: Path, source: Path, output: Path) -> float:
     """Peak memory of a process that predicts, in MiB."""
     command = ["predict", "--model", models, "--input", source, "--output", output]
-    code = (
-        # Not ru_maxrss: on Linux a process begins with that of the one which started it.
+    # Not ru_maxrss: on Linux a process begins with that of the one which started it.
+    said = alone(
         "import sys; from pipeline.cli import main; main(sys.argv[1:]); "
-        "print(*(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))"
+        "print(*(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))",
+        *command,
     )
+    return float(said) / 1024
+
+
+def alone(code: str, *arguments: object) -> str:
+    """Run code in a process of its own; return the last line of what it prints."""
     done = subprocess.run(  # nosec B603
-        [sys.executable, "-c", code, *map(str, command)],
+        [sys.executable, "-c", code, *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    return float(done.stdout.splitlines()[-1]) / 1024
+    return done.stdout.splitlines()[-1]
 
 
 def main() -> None:
     """Compare, print, and write the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rows: under 50 s on 2 cores")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer rows: under a minute on 2 cores"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    few, many = ROWS["quick" if options.quick else "full"]
+    size = "quick" if options.quick else "full"
+    few, many = ROWS[size]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = boosted_models(folder)
-        small, large = folder / "small.parquet", folder / "large.parquet"
-        write_cases(folder / "study" / "cases.parquet", small, few)
-        write_cases(folder / "study" / "cases.parquet", large, many)
-        output = folder / "out.parquet"
-        ours(models, small, output, False)  # warms up
+        files = {n: folder / f"{n}.parquet" for n in sorted({few, many, *LINE[size]})}
+        for n_rows, path in files.items():
+            write_cases(folder / "study" / "cases.parquet", path, n_rows)
+        small, large, output = files[few], files[many], folder / "out.parquet"
+        one_row = alone(
+            "import json, sys; sys.path.insert(0, 'benchmarks'); import batch; "
+            "print(json.dumps(batch.one_row_ms(*map(batch.Path, sys.argv[1:]))))",
+            models,
+            small,
+        )
+        ours(models, small, output, True)  # compiles what explains, once a process
         ours_takes, peer_takes = [], []
-        for _ in range(2):
+        for _ in range(TAKES):
             ours_takes.append(spent(lambda: ours(models, large, output, False)))
             peer_takes.append(spent(lambda: peer(models, large, folder / "peer.parquet")))
         plain, peer_s = (min(wall for wall, _ in takes) for takes in (ours_takes, peer_takes))
@@ -214,11 +243,12 @@ def main() -> None:
             "rows_s": many / plain,
             "rows_s_core": many / plain_cpu,
             "explain_ratio": explained_cpu / small_cpu,
-            "linearity": (plain_cpu / many) / (small_cpu / few),
+            "linearity": linearity(models, {n: files[n] for n in LINE[size]}, output),
+            "linearity_rows": LINE[size],
             "peak_mib": peak_mib(models, large, output),
             "peak_mib_fewer_rows": peak_mib(models, small, output),
             "fewer_rows": few,
-            **one_row_ms(models, small),
+            **json.loads(one_row),
         }
     print(json.dumps(result, indent=1))
     if options.json:

@@ -249,7 +249,7 @@ def _rows_violation(
 
 def _check_number(series: pd.Series, column: Column, violations: list[Violation]) -> Numbers:
     if pd.api.types.is_numeric_dtype(series):
-        array = series.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        array = _as_floats(series)
     else:
         array = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, copy=True)
         unread = np.isnan(array)
@@ -288,6 +288,12 @@ def _check_number(series: pd.Series, column: Column, violations: list[Violation]
             )
     array[outside | broken] = np.nan
     return array
+
+
+def _as_floats(series: pd.Series) -> Numbers:
+    if isinstance(series.dtype, np.dtype):  # says NaN for missing already
+        return series.to_numpy().astype(np.float64)
+    return series.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
 
 
 def _stripped_numbers(texts: pd.Series) -> Numbers:

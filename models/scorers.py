@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, ClassVar
 
 import numpy as np
@@ -248,22 +248,22 @@ class BoostedScorer:
         A map with one slope is a straight line on the log-odds scale: contributions are
         multiplied by it, and stay exact. Beta calibration is not, see :func:`stretch`.
         """
-        return self.explained(X)[1]
+        found = self.explained(X)[1]
+        # A row's contributions beside each other: whoever reads them reads rows.
+        return replace(found, values=np.ascontiguousarray(found.values))
 
     def explained(self, X: pd.DataFrame) -> tuple[Vector, Contributions]:
         """Return risk and contributions of every row; with tables both come from one pass.
 
         The risk is that of :meth:`probability` to the last bit: the tables add the same leaves
-        in the same order.
+        in the same order. A feature's contributions lie beside each other: they are written so.
         """
         if self.tables is None:
-            return self.probability(X), self._recalibrated(self._by_xgboost(X))
+            return self.probability(X), self._recalibrated(*self._by_xgboost(X))
         margin, values = score(self.tables, self._matrix(X))
-        # Rows one after another: sums over a row then run in the same order for any number.
-        by_row = np.ascontiguousarray(values.T, dtype=np.float64)
-        raw = Contributions(self.columns, by_row, float(self.tables.baseline[0]))
         risk = expit(self._map.log_odds(margin.astype(np.float64)))
-        return np.asarray(risk, dtype=np.float64), self._recalibrated(raw)
+        found = self._recalibrated(values.T, float(self.tables.baseline[0]))
+        return np.asarray(risk, dtype=np.float64), found
 
     def pairs(self, X: pd.DataFrame) -> dict[tuple[str, str], Vector] | None:
         """Return joint contributions of pairs, see :func:`pair_contributions`.
@@ -277,21 +277,21 @@ class BoostedScorer:
         names = self.columns
         return {(names[i], names[j]): self._map.up * v for (i, j), v in found.items()}
 
-    def _by_xgboost(self, X: pd.DataFrame) -> Contributions:
+    def _by_xgboost(self, X: pd.DataFrame) -> tuple[npt.NDArray[np.float32], float]:
         if len(X) == 0:  # XGBoost answers an empty matrix with an array of one dimension
-            return Contributions(self.columns, np.zeros((0, len(self.columns))), 0.0)
+            return np.zeros((0, len(self.columns)), dtype=np.float32), 0.0
         data = xgboost.DMatrix(self._matrix(X), nthread=1)
-        parts = np.asarray(self.booster.predict(data, pred_contribs=True), dtype=np.float64)
-        by_row = np.ascontiguousarray(parts[:, :-1])
-        return Contributions(self.columns, by_row, float(parts[0, -1]))
+        parts = self.booster.predict(data, pred_contribs=True)
+        return parts[:, :-1], float(parts[0, -1])
 
-    def _recalibrated(self, raw: Contributions) -> Contributions:
+    def _recalibrated(self, values: npt.NDArray[np.float32], baseline: float) -> Contributions:
+        """Carry the trees' contributions to the risk's own scale, in double precision."""
         found = self._map
         if found.up != found.down:
+            raw = Contributions(self.columns, values.astype(np.float64), baseline)
             return stretch(raw, found.log_odds)
-        return Contributions(
-            raw.names, raw.values * found.up, found.intercept + found.up * raw.baseline
-        )
+        scaled = np.multiply(values, found.up, dtype=np.float64)
+        return Contributions(self.columns, scaled, found.intercept + found.up * baseline)
 
 
 def stretch(raw: Contributions, to_log_odds: Callable[[Vector], Vector]) -> Contributions:
@@ -302,7 +302,8 @@ def stretch(raw: Contributions, to_log_odds: Callable[[Vector], Vector]) -> Cont
     scale where the model is additive, and the contributions add up to the log-odds exactly. On
     the log-odds scale itself they are this rule's division, not Shapley values of the map.
     """
-    total = raw.values.sum(axis=1)
+    # One name after another: in the same order for any number of rows.
+    total = reduce(np.add, raw.values.T, np.zeros(len(raw.values)))
     start = np.full(len(total), raw.baseline)
     # Where a row lies at the baseline the chord is the tangent; contributions are near 0 there.
     width = np.where(np.abs(total) > 1e-6, total, 1e-6)

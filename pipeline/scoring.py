@@ -214,7 +214,9 @@ def _contributions(target: str, explained: Contributions) -> dict[str, Any]:
 def _reasons(target: str, explained: Contributions, top: int) -> dict[str, Any]:
     """Name the contributions of the largest size, and give them; nothing where all are spent."""
     names = np.array([*explained.names, None], dtype=object)
-    values = np.pad(np.asarray(explained.values, dtype=np.float64), ((0, 0), (0, 1)))
+    # Row after row: the largest of each is looked for. The last is that of no name.
+    values = np.zeros((len(explained.values), len(names)))
+    values[:, :-1] = explained.values
     size = np.abs(values)
     rows = np.arange(len(values))
     columns: dict[str, Any] = {}

@@ -20,6 +20,7 @@ GROUP_ROWS = 65_536
 # begin with a sign. A text that begins with an apostrophe gets one as well: whoever takes one
 # leading apostrophe away from every text that has one has the texts back.
 FORMULA = r"^['=+\-@\t\r\n＝＋－＠]"
+CONTRIBUTION = "_contribution_"
 PLAIN_NUMBER = r"^[+-]?\d+(\.\d+)?$"
 
 
@@ -89,8 +90,13 @@ class TableWriter:
         if self._path.suffix == ".parquet":
             # Risks, contributions and persons hardly repeat: to look each up only takes time.
             repeating = [f.name for f in schema if pa.types.is_string(f.type) and f.name != PERSON]
+            # Nobody looks for rows by a contribution; of the others, readers skip groups.
+            ranged = [f.name for f in schema if CONTRIBUTION not in f.name]
             return pq.ParquetWriter(
-                self._path, schema.with_metadata(self._metadata), use_dictionary=repeating
+                self._path,
+                schema.with_metadata(self._metadata),
+                use_dictionary=repeating,
+                write_statistics=ranged,
             )
         options = pa_csv.WriteOptions(
             delimiter=DELIMITERS[self._path.suffix], quoting_style="needed"

@@ -350,6 +350,20 @@ def test_contributions_of_a_bent_column_are_summed_over_its_terms(fitted):
     assert "exercise" not in scorer.spline_columns
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_contributions_of_a_row_are_those_of_it_alone_to_the_last_bit(name, fitted):
+    scorer = make_scorer(fitted[name])
+    X = strange_rows()
+    explain = (
+        scorer.explained if hasattr(scorer, "explained") else lambda t: (0, scorer.contributions(t))
+    )
+
+    whole = explain(X)[1].values
+
+    alone = [explain(X.iloc[[row]])[1].values[0] for row in range(len(X))]
+    np.testing.assert_array_equal(whole, np.stack(alone))
+
+
 @pytest.mark.parametrize("name", ["regression", "beta"])
 def test_stretched_contributions_keep_sign_and_share(name, fitted):
     # One factor a row, and a positive one: what weighs most stays what weighs most.
