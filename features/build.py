@@ -19,6 +19,7 @@ from features.blocks import with_block
 from features.columns import CASES, Column
 from features.condition import CONDITION
 from features.exercise import EXERCISE
+from features.history import HISTORY
 from features.modulation import MODULATION
 from features.person import PERSON
 from features.questionnaires import QUESTIONNAIRES
@@ -26,7 +27,7 @@ from features.reference import load_reference
 from features.spec import Builder, FeatureSpec
 
 BUILDERS: Mapping[str, Builder] = {
-    b.name: b for b in (PERSON, CONDITION, QUESTIONNAIRES, MODULATION, EXERCISE, BIOLOGY)
+    b.name: b for b in (PERSON, CONDITION, QUESTIONNAIRES, MODULATION, EXERCISE, BIOLOGY, HISTORY)
 }
 SPECS: tuple[FeatureSpec, ...] = tuple(with_block(s) for b in BUILDERS.values() for s in b.specs)
 

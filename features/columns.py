@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from features.column import Column, KnownAt
 from features.columns_biology import BIOLOGY_COLUMNS
 from features.columns_exercise import EXERCISE_COLUMNS, HEART_RATE, MODALITIES, REGIONS
+from features.columns_history import HISTORY_COLUMNS
 from features.columns_modulation import MODULATION_COLUMNS, QST_COLUMNS
 from features.columns_person import CONDITION_COLUMNS, CONDITIONS, PERSON_COLUMNS
 from features.instruments import INSTRUMENTS
@@ -98,6 +99,7 @@ CASES: tuple[Column, ...] = (
     *QST_COLUMNS,
     *EXERCISE_COLUMNS,
     *BIOLOGY_COLUMNS,
+    *HISTORY_COLUMNS,
     _number("rpe_6_20", "points", 6, 20, "perceived exertion in the bout", "during"),
     _number("pain_during_nrs", "points", 0, 10, "highest pain in the bout", "during"),
     _number("time_to_failure_s", "s", 0, 7200, "time to task failure", "during"),

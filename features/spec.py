@@ -15,7 +15,14 @@ from features.columns import CASES_BY_NAME, KnownAt
 
 Vector = npt.NDArray[np.float64]
 Family = Literal[
-    "person", "condition", "psychosocial", "modulation", "sensitivity", "exercise", "biology"
+    "person",
+    "condition",
+    "psychosocial",
+    "modulation",
+    "sensitivity",
+    "exercise",
+    "biology",
+    "history",
 ]
 # What a feature is for. The first two are also the comparators of the ladder; the last two are
 # in the feature table and no model learns from them.
