@@ -20,9 +20,9 @@ from models.errors import NotEnoughDataError
 from models.splits import SplitPlan, make_split_plan
 from pipeline.config import BiomarkerParams, LabelParams
 from pipeline.errors import ConfigError
-from pipeline.label import chosen_design
+from pipeline.label import design_of
 from pipeline.relabel import LabelSource, labels_per_fold
-from pipeline.study_folder import read_card, read_cases, read_design, read_measurements
+from pipeline.study_folder import read_card, read_cases, read_measurements
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -84,8 +84,8 @@ def read_study_rows(
     settings, label_params = params
     if target not in TARGETS:
         raise ConfigError(f"target: expected one of {', '.join(TARGETS)}, found '{target}'.")
-    design = chosen_design(read_design(folder), label_params)
     cases, measurements = read_cases(folder), read_measurements(folder)
+    design = design_of(folder, label_params, measurements)
     changes = compute_changes(cases, measurements, design)
     chosen = _of_endpoint(outcome_table(changes, measurements, design), settings.endpoint)
     rows = cases.merge(chosen[list(KEYS)], on=list(KEYS)).sort_values(list(KEYS), ignore_index=True)

@@ -46,3 +46,27 @@ def trajectory(
     emit(result, json)
     if json != "-":
         typer.echo("\n".join(result["sentences"]))
+
+
+@app.command("history-gain")
+def history_gain(
+    folder: StudyFolder,
+    base: Annotated[
+        str, typer.Option(help="What is known without a history, joined by commas.")
+    ] = "",
+    target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")] = "response",
+    params: ParamsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Judge, out of fold by person, what own earlier bouts add to predicting the next.
+
+    Example: eih history-gain outputs/demo --json -
+    """
+    from pipeline.history import run
+
+    loaded = load(params)
+    names = tuple(n for n in base.split(",") if n)
+    result = run((loaded.biomarker, loaded.label), folder, target, names)
+    emit(result, json)
+    if json != "-":
+        typer.echo(result["sentence"])

@@ -48,11 +48,13 @@ class LabelParams:
     delta: float | None = None
     certainty: float | None = None
     prior_by: Literal["study", "pooled", "condition"] = "study"
+    # Endpoints change_at_week_<k> beside the study's own: programmes with follow-ups only.
+    every_week: bool = False
 
 
 @dataclass(frozen=True)
 class FeaturizeParams:
-    """Which feature families a model may see; ``biology`` is off unless it is named."""
+    """Which feature families a model may see; ``biology`` and ``history`` are off unless named."""
 
     families: tuple[str, ...] = ("person", "condition", "questionnaires", "modulation", "exercise")
 

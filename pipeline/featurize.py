@@ -8,10 +8,12 @@ import pandas as pd
 
 from features.build import BUILDERS, SPECS, build_features
 from features.columns import KEYS
+from features.history import HISTORY
 from pipeline.config import FeaturizeParams
 from pipeline.errors import ConfigError
+from pipeline.history import with_history
 from pipeline.io import write_table
-from pipeline.study_folder import read_cases
+from pipeline.study_folder import read_cases, read_design, read_measurements
 
 
 def run(params: FeaturizeParams, folder: Path, output: Path) -> dict[str, int]:
@@ -22,6 +24,8 @@ def run(params: FeaturizeParams, folder: Path, output: Path) -> dict[str, int]:
             f"featurize, families: expected names from {', '.join(BUILDERS)}, found '{unknown[0]}'."
         )
     cases = read_cases(folder)
+    if HISTORY.name in params.families:
+        cases = with_history(cases, read_measurements(folder), read_design(folder))
     chosen = [s.name for name in BUILDERS for s in BUILDERS[name].specs if name in params.families]
     features = build_features(cases)[[s.name for s in SPECS if s.name in chosen]]
     write_table(pd.concat([cases[list(KEYS)], features], axis=1), output)

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from features.coupling import coupled_columns
 from features.outcome import (
     OutcomeDesign,
@@ -24,15 +26,29 @@ from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
 from pipeline.outcome_files import CHANGES, RULES, beside
 from pipeline.study_folder import read_cases, read_design, read_measurements
+from pipeline.weekly import with_weeks
 
 
 def chosen_design(design: OutcomeDesign, params: LabelParams) -> OutcomeDesign:
     """Apply what params.yaml overrides in the study's own design."""
-    changes = {k: v for k, v in asdict(params).items() if v not in ("study", None)}
+    changes = {k: v for k, v in asdict(params).items() if k != "every_week"}
+    changes = {k: v for k, v in changes.items() if v not in ("study", None)}
     try:
         return replace(design, **changes)
     except ValueError as error:
         raise ConfigError(f"params, label, {error}") from None
+
+
+def design_of(folder: Path, params: LabelParams, measurements: pd.DataFrame) -> OutcomeDesign:
+    """Return a study's design as the parameters change it, every week's endpoint among them.
+
+    Raises
+    ------
+    NotEnoughDataError
+        Where ``every_week`` is asked of a study without follow-ups in weeks.
+    """
+    design = chosen_design(read_design(folder), params)
+    return with_weeks(design, measurements, folder) if params.every_week else design
 
 
 def run(params: LabelParams, folder: Path, output: Path) -> dict[str, Any]:
@@ -48,8 +64,8 @@ def run(params: LabelParams, folder: Path, output: Path) -> dict[str, Any]:
     (``endpoints``), every rule's classes (``rules``) and the reliability of the labelled change
     (``reliability``); ``coupled``
     """
-    design = chosen_design(read_design(folder), params)
     cases, measurements = read_cases(folder), read_measurements(folder)
+    design = design_of(folder, params, measurements)
     changes = compute_changes(cases, measurements, design)
     labels = outcome_table(changes, measurements, design)
     reliability = label_reliability(cases, measurements, labels, design)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.columns import KEYS
-from features.outcome import Endpoint, OutcomeDesign, compute_changes, outcome_table
+from features.outcome import OutcomeDesign, compute_changes, outcome_table
 from features.responder import CLASSES
 from models.dropout import FollowUp
 from models.errors import NotEnoughDataError
@@ -33,9 +32,9 @@ from pipeline.errors import TableError
 from pipeline.io import write_json, write_table
 from pipeline.label import chosen_design
 from pipeline.study_folder import read_card, read_cases, read_design, read_measurements
+from pipeline.weekly import TARGET, weekly_design
 
 Vector = npt.NDArray[np.float64]
-WEEK = re.compile(r"week_(\d+)")
 STATES = (*CLASSES, "not_seen")
 INDETERMINATE, NOT_SEEN = STATES.index("indeterminate"), len(STATES) - 1
 # Shifts of the unseen, in standard deviations of the changes seen at a wave.
@@ -98,7 +97,7 @@ def run(params: LabelParams, folder: Path, asked: Asked) -> dict[str, Any]:
     figures = describe(rows.programme, asked.resamples, asked.seed)
     waves = weight_report(rows.programme)
     for week, wave in zip(rows.weeks, waves, strict=True):
-        wave["target"], wave["week"] = f"change_at_week_{week}", week
+        wave["target"], wave["week"] = f"{TARGET}{week}", week
     result: dict[str, Any] = {
         "study": card.get("name", ""),
         "simulated": bool(card.get("simulated", False)),
@@ -126,37 +125,6 @@ def run(params: LabelParams, folder: Path, asked: Asked) -> dict[str, Any]:
     }
     result["sentences"] = list(_sentences(result))
     return result
-
-
-def weekly_design(
-    design: OutcomeDesign, measurements: pd.DataFrame, where: Path | str
-) -> OutcomeDesign:
-    """Return the design with one endpoint per follow-up week of the first endpoint's measure.
-
-    Endpoints are called ``change_at_week_<k>``: a target of its own for any week there is.
-
-    Raises
-    ------
-    NotEnoughDataError
-        Where that measure has no follow-up in weeks.
-    """
-    first = design.endpoints[0]
-    own = measurements[
-        (measurements["measure"] == first.measure)
-        & (measurements["site_role"] == first.site_role)
-        & measurements["value"].notna()
-    ]
-    matches = [WEEK.fullmatch(str(t)) for t in own["timepoint"].unique()]
-    weeks = sorted(int(m.group(1)) for m in matches if m)
-    if not weeks:
-        raise NotEnoughDataError(
-            f"{where}: expected follow-ups of {first.measure}, {first.site_role}, in weeks "
-            "(timepoint week_<n>), found none. Trajectories are of programmes, not of single bouts."
-        )
-    endpoints = tuple(
-        Endpoint(f"change_at_week_{w}", first.measure, first.site_role, f"week_{w}") for w in weeks
-    )
-    return replace(design, endpoints=endpoints)
 
 
 def _rows(

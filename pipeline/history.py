@@ -1,0 +1,204 @@
+"""Tool ``history-gain``: what a person's own earlier bouts add to the prediction of the next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.build import build_features
+from features.columns import KEYS
+from features.history import HISTORY_NAMES, ONE_CHANGE_RELIABILITY, earlier_changes
+from features.outcome import OutcomeDesign
+from models.errors import LeakageError, NotEnoughDataError
+from models.splits import make_split_plan
+from pipeline.biomarker_columns import Marker, refuse_leaks, resolve
+from pipeline.biomarker_record import Judging
+from pipeline.biomarker_study import MEASURED, StudyRows, label_rows, read_study_rows
+from pipeline.biomarker_words import contrast_of
+from pipeline.config import BiomarkerParams, LabelParams
+from pipeline.errors import TableError
+from pipeline.label import chosen_design
+from pipeline.study_folder import read_cases, read_design, read_measurements
+
+# Of the history, what is judged: how many bouts and their shrunken mean would say it once more.
+JUDGED = ("history_mean_change", "history_last_change")
+# A table that went through text and back differs in the last digits.
+TOLERANCE = 1e-6
+
+
+def with_history(
+    cases: pd.DataFrame, measurements: pd.DataFrame, design: OutcomeDesign
+) -> pd.DataFrame:
+    """Return the cases with the columns of :data:`features.history.HISTORY_NAMES`.
+
+    Raises
+    ------
+    LeakageError
+        Where cases hold a history already that is not the one of strictly earlier periods.
+    """
+    known = earlier_changes(cases, measurements, design)
+    check_known(cases, known)
+    return cases.assign(**{name: known[name] for name in HISTORY_NAMES})
+
+
+def check_known(cases: pd.DataFrame, known: pd.DataFrame) -> None:
+    """Compare a delivered history with what the measurements say could be known at the bout.
+
+    Raises
+    ------
+    LeakageError
+        Naming the column and the first row, never a value.
+    """
+    for name in (n for n in HISTORY_NAMES if n in cases.columns):
+        given = cases[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        earlier = known[name].to_numpy(dtype=np.float64)
+        differs = np.isfinite(given) & ~(np.abs(given - earlier) <= TOLERANCE)
+        if differs.any():
+            raise LeakageError(
+                f"cases, column '{name}': expected what the person's bouts of earlier periods "
+                f"show, found something else in {int(differs.sum())} rows (first: "
+                f"{int(np.flatnonzero(differs)[0])}). Leave the column out: it is made from the "
+                "measurements."
+            )
+
+
+def run(
+    params: tuple[BiomarkerParams, LabelParams], folder: Path, target: str, base: tuple[str, ...]
+) -> dict[str, Any]:
+    """Judge the history over the base set, on the bouts that have one.
+
+    Parameters
+    ----------
+    params : (BiomarkerParams, LabelParams)
+        Splits, resamples, base set and rules; the responder rule.
+    folder : Path
+    target : str
+    base : tuple of str
+        What is known without a history; empty: that of the parameters, as far as measured.
+
+    Returns
+    -------
+    dict with ``history`` (a record as of ``eih biomarker``), ``base``, ``n_bouts`` and
+    ``n_bouts_without_history``, ``sentence``
+
+    Raises
+    ------
+    NotEnoughDataError
+        Where nobody, or too few, have an earlier bout.
+    """
+    settings, label_params = params
+    study, n_without = _rows_with_history(params, folder, target)
+    columns = _base(study, settings, base)
+    marker = _marker(study)
+    refuse_leaks(
+        marker,
+        study.outcomes[[c for c in MEASURED if c in study.outcomes.columns]],
+        study.coupled,
+        settings.decision_time,
+    )
+    contrast = contrast_of(study.card, study.cases)
+    record = Judging(study, settings, columns, marker, None).record(target, contrast)
+    result: dict[str, Any] = {
+        "study": study.card.get("name", ""),
+        "simulated": bool(study.card.get("simulated", False)),
+        "target": target,
+        "endpoint": study.endpoint,
+        "rule": study.rule,
+        "base": list(columns.columns),
+        "n_bouts": len(study.cases),
+        "n_persons": len(np.unique(study.person)),
+        "n_bouts_without_history": n_without,
+        "mean_earlier_bouts": float(study.cases["history_bouts"].mean()),
+        "shrunken_by": ONE_CHANGE_RELIABILITY,
+        "history": record,
+    }
+    result["sentence"] = sentence(result)
+    return result
+
+
+def _rows_with_history(
+    params: tuple[BiomarkerParams, LabelParams], folder: Path, target: str
+) -> tuple[StudyRows, int]:
+    settings, label_params = params
+    study = read_study_rows(params, folder, target)
+    design = chosen_design(read_design(folder), label_params)
+    whole = with_history(read_cases(folder), read_measurements(folder), design)
+    joined = study.cases[list(KEYS)].merge(
+        whole[[*KEYS, *HISTORY_NAMES]], on=list(KEYS), how="left", validate="one_to_one"
+    )
+    has = (joined["history_bouts"] > 0).to_numpy()
+    own = study.outcomes[target].to_numpy(dtype=np.float64)[has]
+    if len(np.unique(own[np.isfinite(own)])) < 2:
+        raise NotEnoughDataError(
+            f"{folder}, target '{target}': expected events and others among bouts that follow an "
+            f"earlier one of the same person (column 'period'), found {int(np.nansum(own))} events "
+            f"in {int(has.sum())} such bouts."
+        )
+    cases = study.cases.assign(**{n: joined[n].to_numpy() for n in HISTORY_NAMES})
+    person = np.unique(study.person[has], return_inverse=True)[1].astype(np.int64)
+    kept = replace(
+        study,
+        cases=cases[has].reset_index(drop=True),
+        features=build_features(cases[has].reset_index(drop=True)),
+        outcomes=study.outcomes[has].reset_index(drop=True),
+        person=person,
+        plan=make_split_plan(
+            np.nan_to_num(own),
+            person,
+            repeats=settings.repeats,
+            folds=settings.folds,
+            inner_folds=2,
+            seed=settings.seed,
+        ),
+    )
+    return label_rows(kept, ()), int((~has).sum())
+
+
+def _base(study: StudyRows, settings: BiomarkerParams, asked: tuple[str, ...]) -> pd.DataFrame:
+    found = []
+    for name in asked or settings.base:
+        try:
+            found.append(resolve(name, study.cases, study.features).columns)
+        except TableError:
+            if asked:
+                raise
+    joined = pd.concat(found, axis=1) if found else pd.DataFrame(index=study.cases.index)
+    return joined.loc[:, ~joined.columns.duplicated()]
+
+
+def _marker(study: StudyRows) -> Marker:
+    """The history's columns; the last change left out where it is the mean in every row."""
+    columns = study.features[list(JUDGED)]
+    values: npt.NDArray[np.float64] = columns.to_numpy(dtype=np.float64)
+    if np.allclose(values[:, 0], values[:, 1]):
+        columns = columns[[JUDGED[0]]]
+    names = list(columns.columns)
+    units = dict.fromkeys(names, "unit of the change")
+    return Marker("history", "family", columns, units, {n: (n,) for n in names})
+
+
+def sentence(result: dict[str, Any]) -> str:
+    """Say what the history added, out of fold, and how sure that is."""
+    found = result["history"]["log_loss_difference"]
+    auc = result["history"]["auc_difference"]
+    said = "Simulated data. " if result["simulated"] else ""
+    if found["upper"] < 0:
+        verdict = "a person's earlier bouts improve the prediction of the next"
+    elif found["lower"] > 0:
+        verdict = "a person's earlier bouts make the prediction of the next worse"
+    else:
+        verdict = "a person's earlier bouts have not been shown to help predict the next"
+    return (
+        f"{said}{result['endpoint']}, {result['target']}: {verdict} (log loss "
+        f"{_interval(found)}, AUC {_interval(auc)}, out of fold, with minus without; "
+        f"{result['n_bouts']} bouts of {result['n_persons']} persons)."
+    )
+
+
+def _interval(found: dict[str, Any]) -> str:
+    return f"{found['estimate']:+.3f} ({found['lower']:+.3f} to {found['upper']:+.3f})"
