@@ -188,7 +188,9 @@ def _flare_probability(people: People, visits: Visits, plan: Plan, own_local: Ve
     tree, flare = plan.parameters, plan.parameters["flare"]
     weight = tree["scenarios"][plan.scenario]["flare_weight"]
     traits = weight * np.array([flare["traits"].get(name, 0.0) for name in tree["traits"]["names"]])
-    response = weight * flare["response"] / np.sqrt(tree["response"]["reliability"])
+    reliability = tree["response"]["reliability"]
+    # Without a stable response there is none for a flare to follow.
+    response = weight * flare["response"] / np.sqrt(reliability) if reliability > 0 else 0.0
     person = (people.traits.to_numpy() @ traits)[:, None] + response * own_local
     # Person effects pull the mean probability towards one half; MacKay's approximation of a
     # normal through a logistic gives the intercept at which it is the rate.
