@@ -187,7 +187,7 @@ def _pairs(
         visit_id=cases["visit_id"] if "visit_id" in cases.columns else "",
         condition=cases["condition"] if "condition" in cases.columns else "",
         is_rest=cases["modality"] == "rest",
-        _is_reference=_is_reference(cases, design),
+        _is_reference=is_reference(cases, design),
     )
     bouts["visit_id"] = bouts["visit_id"].fillna("")
     after = bouts.merge(_cell(summary, endpoint, endpoint.timepoint), on=list(KEYS))
@@ -216,8 +216,9 @@ def _pairs(
     return pairs[[*KEYS, *kept, "after_factor", "reference_factor", "shared_key"]]
 
 
-def _is_reference(cases: pd.DataFrame, design: OutcomeDesign) -> Vector:
-    chosen = np.full(len(cases), design.reference == "bout")
+def is_reference(cases: pd.DataFrame, design: OutcomeDesign) -> Mask:
+    """Mark the bouts that others are compared with; none where each has its own reading before."""
+    chosen: Mask = np.full(len(cases), design.reference == "bout")
     for column, value in design.reference_where.items():
         chosen &= (cases[column] == value).to_numpy()
     return chosen

@@ -89,6 +89,15 @@ CASES: tuple[Column, ...] = (
     Column("visit_id", "text", "screening", "the day; bouts of one visit share it"),
     Column("period", "integer", "baseline", "order of the visit", low=1, high=100),
     Column(
+        "visit_day",
+        "integer",
+        "baseline",
+        "day of the visit, counted from the person's first visit (0)",
+        "days",
+        low=0,
+        high=36500,
+    ),
+    Column(
         "block_number", "integer", "baseline", "order of the bout in its visit", low=1, high=100
     ),
     Column("drug", "category", "baseline", "study drug", levels=("none", "saline", "naloxone")),

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from features.column import Column, count, number
 
-_HOW = "features/history.py: bouts of earlier periods, primary scale, rest bouts not subtracted"
+_HOW = (
+    "eih history: the study's first endpoint, bouts of earlier periods whose outcome was known by "
+    "then, primary scale of the measure, rest bouts not subtracted"
+)
 
 HISTORY_COLUMNS: tuple[Column, ...] = (
-    count("history_bouts", (0, 1000), "own earlier bouts with a known change", source=_HOW),
+    count(
+        "history_bouts",
+        (0, 1000),
+        "own earlier bouts with a known change (0 = none yet)",
+        source=_HOW,
+    ),
     number(
         "history_mean_change",
         "unit of the change",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from features.change import PERSON, compute_changes, on_scale
+from features.change import PERSON, compute_changes, is_reference
 from features.columns import KEYS
 from features.columns_history import HISTORY_COLUMNS
 from features.outcome_design import OutcomeDesign
@@ -19,12 +20,43 @@ HISTORY_NAMES = tuple(c.name for c in HISTORY_COLUMNS)
 # nothing is estimated from persons who are judged.
 ONE_CHANGE_RELIABILITY = float(simulation_parameters()["response"]["reliability"])
 COUNT, MEAN, LAST = HISTORY_NAMES
+# Read when the bout ends: known before anything that follows it in the same visit.
+AT_ONCE = ("during", "post")
+MINUTES_PER_DAY = 24 * 60
+
+
+def days_until_known(timepoint: str) -> int:
+    """Return how many whole days after its bout an outcome is known, at the latest.
+
+    Parameters
+    ----------
+    timepoint : str
+        As in ``measurements``; what is read within the visit counts 0.
+
+    Examples
+    --------
+    >>> [days_until_known(t) for t in ("post", "post_30min", "post_24h", "post_3d", "week_12")]
+    [0, 0, 1, 3, 84]
+    """
+    week = re.fullmatch(r"week_(\d+)", timepoint)
+    if week:
+        return 7 * int(week[1])
+    later = re.fullmatch(r"post_(\d+)(min|h|d)", timepoint)
+    if not later:
+        return 0
+    n = int(later[1])
+    return {"min": n // MINUTES_PER_DAY, "h": -(-n // 24), "d": n}[later[2]]
 
 
 def earlier_changes(
     cases: pd.DataFrame, measurements: pd.DataFrame, design: OutcomeDesign
 ) -> pd.DataFrame:
-    """Summarise, for every bout, the changes of the same person in strictly earlier periods.
+    """Summarise, for every bout, the changes of the same person that were known when it began.
+
+    Known is a change of a strictly earlier period. One that is read later than at its visit
+    (``post_24h``, ``week_12``) is known only if that day lies before the day of the bout
+    (``visit_day``); where a day is missing, it is taken as not known. A change against another
+    bout is known when both bouts are over.
 
     Parameters
     ----------
@@ -32,10 +64,10 @@ def earlier_changes(
         With ``period``; rows whose period is missing have no history and are nobody's history.
     measurements : DataFrame
     design : OutcomeDesign
-        Its first endpoint is the change that is remembered. Rest bouts are never subtracted: the
-        mean of a person's rest bouts holds visits still to come, and its error is shared by the
-        change that is to be predicted. A scale adjusted by a learnt slope (``ancova``) is
-        replaced by the primary one, which learns nothing.
+        Its first endpoint is the change that is remembered, on the primary scale of its measure,
+        whatever the labels are made on: nothing is learnt for it. Rest bouts are never
+        subtracted: the mean of a person's rest bouts holds visits still to come, and its error is
+        shared by the change that is to be predicted.
 
     Returns
     -------
@@ -47,39 +79,85 @@ def earlier_changes(
     empty = pd.DataFrame(np.nan, index=cases.index, columns=list(HISTORY_NAMES))
     if "period" not in cases.columns or cases["period"].isna().all():
         return empty
-    own = _own_changes(cases, measurements, design)
-    rows = cases[list(KEYS)].assign(_row=np.arange(len(cases)), _now=_periods(cases))
-    pairs = rows.merge(own, on=list(PERSON))
-    pairs = pairs[pairs["_then"] < pairs["_now"]]
+    pairs = _known_pairs(cases, measurements, design)
     found = pairs.groupby("_row")["_change"].agg(["size", "mean"])
     latest = pairs[pairs["_then"] == pairs.groupby("_row")["_then"].transform("max")]
     last = latest.groupby("_row")["_change"].mean()
     place = np.arange(len(cases))
-    ordered = np.isfinite(_periods(cases))
     n_bouts = found["size"].reindex(place, fill_value=0).to_numpy(dtype=np.float64)
-    empty[COUNT] = np.where(ordered, n_bouts, np.nan)
+    empty[COUNT] = np.where(np.isfinite(_column(cases, "period")), n_bouts, np.nan)
     empty[MEAN] = found["mean"].reindex(place).to_numpy(dtype=np.float64)
     empty[LAST] = last.reindex(place).to_numpy(dtype=np.float64)
     return empty
 
 
-def _periods(cases: pd.DataFrame) -> Vector:
-    return cases["period"].to_numpy(dtype=np.float64, na_value=np.nan)
+def _column(cases: pd.DataFrame, name: str) -> Vector:
+    if name not in cases.columns:
+        return np.full(len(cases), np.nan)
+    return cases[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _visits(cases: pd.DataFrame) -> pd.Series:
+    if "visit_id" not in cases.columns:
+        return pd.Series("", index=cases.index)
+    return cases["visit_id"].fillna("").astype(str)
+
+
+def _known_pairs(
+    cases: pd.DataFrame, measurements: pd.DataFrame, design: OutcomeDesign
+) -> pd.DataFrame:
+    """Every bout (``_row``) with every own change known by then: ``_then`` (period), ``_change``.
+
+    Within a visit days and the order of periods do not tell when a reading some minutes after
+    a bout was taken, so that only one at its end is known at the next bout of the visit.
+    """
+    timepoint = design.endpoints[0].timepoint
+    rows = cases[list(KEYS)].assign(
+        _row=np.arange(len(cases)),
+        _now=_column(cases, "period"),
+        _today=_column(cases, "visit_day"),
+        _visit=_visits(cases),
+    )
+    pairs = rows.merge(_own_changes(cases, measurements, design), on=list(PERSON))
+    known = pairs["_then"] < pairs["_now"]
+    days = days_until_known(timepoint)
+    if days:
+        known &= pairs["_day"] + days < pairs["_today"]
+    else:
+        known &= ~(pairs["_day"] > pairs["_today"])
+    if timepoint not in AT_ONCE:
+        known &= (pairs["_visit"] == "") | (pairs["_visit"] != pairs["_visit_then"])
+    return pairs[known]
 
 
 def _own_changes(
     cases: pd.DataFrame, measurements: pd.DataFrame, design: OutcomeDesign
 ) -> pd.DataFrame:
-    """Every known change of an exercise bout with its period: one row each."""
-    scale = "primary" if design.change_scale == "ancova" else design.change_scale
-    plain = replace(design, endpoints=design.endpoints[:1], subtract_rest=False, change_scale=scale)
-    changes = compute_changes(cases, measurements, plain).reset_index(drop=True)
-    changes = on_scale(changes, plain, np.ones(len(changes), dtype=bool))
+    """Every known change of an exercise bout, with its period, day and visit: one row each."""
+    plain = replace(design, endpoints=design.endpoints[:1], subtract_rest=False)
+    changes = compute_changes(cases, measurements, plain)
     known = changes[~changes["is_rest"].astype(bool) & changes["change"].notna()]
     known = known[list(KEYS)].assign(_change=known["change"].astype("float64"))
-    when = cases[list(KEYS)].assign(_then=_periods(cases))
+    when = cases[list(KEYS)].assign(
+        _then=_over(cases, design, "period"),
+        _day=_over(cases, design, "visit_day"),
+        _visit_then=_visits(cases),
+    )
     known = known.merge(when, on=list(KEYS), validate="many_to_one")
     return known.drop(columns="session_id")
+
+
+def _over(cases: pd.DataFrame, design: OutcomeDesign, name: str) -> Vector:
+    """Period or day at which a bout and the bouts it is compared with are over; NaN = unknown."""
+    own = _column(cases, name)
+    if design.reference == "pre":
+        return own
+    by = [cases[c] for c in PERSON] + [_visits(cases).rename("_visit")]
+    compared = pd.Series(own, index=cases.index).where(is_reference(cases, design))
+    unknown = is_reference(cases, design) & np.isnan(own)
+    last = compared.groupby(by).transform("max").to_numpy(dtype=np.float64)
+    lost = pd.Series(unknown, index=cases.index).groupby(by).transform("any").to_numpy(dtype=bool)
+    return np.where(lost, np.nan, np.maximum(own, last))
 
 
 def shrunken_change(n_bouts: Vector, mean_change: Vector, reliability: float) -> Vector:

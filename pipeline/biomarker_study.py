@@ -21,8 +21,9 @@ from models.splits import SplitPlan, make_split_plan
 from pipeline.config import BiomarkerParams, LabelParams
 from pipeline.errors import ConfigError
 from pipeline.label import design_of
+from pipeline.own_history import check_delivered
 from pipeline.relabel import LabelSource, labels_per_fold
-from pipeline.study_folder import read_card, read_cases, read_measurements
+from pipeline.study_folder import read_card, read_cases, read_design, read_measurements
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -85,6 +86,7 @@ def read_study_rows(
     if target not in TARGETS:
         raise ConfigError(f"target: expected one of {', '.join(TARGETS)}, found '{target}'.")
     cases, measurements = read_cases(folder), read_measurements(folder)
+    check_delivered(cases, measurements, read_design(folder))
     design = design_of(folder, label_params, measurements)
     changes = compute_changes(cases, measurements, design)
     chosen = _of_endpoint(outcome_table(changes, measurements, design), settings.endpoint)

@@ -1,4 +1,4 @@
-"""Subcommands about programmes of exercise: several follow-ups of the same persons."""
+"""Subcommands about time: programmes with several follow-ups, and bouts that follow others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli_app import JsonOption, ParamsOption, StudyFolder, app, emit, load
+from pipeline.cli_app import JsonOption, OutputFile, ParamsOption, StudyFolder, app, emit, load
 
 
 @app.command()
@@ -48,6 +48,26 @@ def trajectory(
         typer.echo("\n".join(result["sentences"]))
 
 
+@app.command()
+def history(folder: StudyFolder, output: OutputFile, json: JsonOption = None) -> None:
+    """Put what own earlier bouts showed beside the cases that follow them.
+
+    A bout still to come needs a row in cases (with its period) and no measurement.
+
+    Example: eih history outputs/demo --output outputs/demo/cases_with_history.parquet
+    """
+    from pipeline.own_history import run
+
+    made = run(folder, output)
+    emit(made, json)
+    if json != "-":
+        typer.echo(
+            f"{output}: {made['rows']} rows, {made['with_history']} of them after an own bout with "
+            f"a known change of {made['measure']}, {made['site_role']}, {made['timepoint']} "
+            f"({made['scale']})"
+        )
+
+
 @app.command("history-gain")
 def history_gain(
     folder: StudyFolder,
@@ -62,7 +82,7 @@ def history_gain(
 
     Example: eih history-gain outputs/demo --json -
     """
-    from pipeline.history import run
+    from pipeline.history_gain import run
 
     loaded = load(params)
     names = tuple(n for n in base.split(",") if n)

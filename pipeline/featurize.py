@@ -11,8 +11,8 @@ from features.columns import KEYS
 from features.history import HISTORY
 from pipeline.config import FeaturizeParams
 from pipeline.errors import ConfigError
-from pipeline.history import with_history
 from pipeline.io import write_table
+from pipeline.own_history import with_history
 from pipeline.study_folder import read_cases, read_design, read_measurements
 
 

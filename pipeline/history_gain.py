@@ -12,9 +12,8 @@ import pandas as pd
 
 from features.build import build_features
 from features.columns import KEYS
-from features.history import HISTORY_NAMES, ONE_CHANGE_RELIABILITY, earlier_changes
-from features.outcome import OutcomeDesign
-from models.errors import LeakageError, NotEnoughDataError
+from features.history import HISTORY_NAMES, ONE_CHANGE_RELIABILITY
+from models.errors import NotEnoughDataError
 from models.splits import make_split_plan
 from pipeline.biomarker_columns import Marker, refuse_leaks, resolve
 from pipeline.biomarker_record import Judging
@@ -22,49 +21,11 @@ from pipeline.biomarker_study import MEASURED, StudyRows, label_rows, read_study
 from pipeline.biomarker_words import contrast_of
 from pipeline.config import BiomarkerParams, LabelParams
 from pipeline.errors import TableError
-from pipeline.label import chosen_design
+from pipeline.own_history import with_history
 from pipeline.study_folder import read_cases, read_design, read_measurements
 
 # Of the history, what is judged: how many bouts and their shrunken mean would say it once more.
 JUDGED = ("history_mean_change", "history_last_change")
-# A table that went through text and back differs in the last digits.
-TOLERANCE = 1e-6
-
-
-def with_history(
-    cases: pd.DataFrame, measurements: pd.DataFrame, design: OutcomeDesign
-) -> pd.DataFrame:
-    """Return the cases with the columns of :data:`features.history.HISTORY_NAMES`.
-
-    Raises
-    ------
-    LeakageError
-        Where cases hold a history already that is not the one of strictly earlier periods.
-    """
-    known = earlier_changes(cases, measurements, design)
-    check_known(cases, known)
-    return cases.assign(**{name: known[name] for name in HISTORY_NAMES})
-
-
-def check_known(cases: pd.DataFrame, known: pd.DataFrame) -> None:
-    """Compare a delivered history with what the measurements say could be known at the bout.
-
-    Raises
-    ------
-    LeakageError
-        Naming the column and the first row, never a value.
-    """
-    for name in (n for n in HISTORY_NAMES if n in cases.columns):
-        given = cases[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        earlier = known[name].to_numpy(dtype=np.float64)
-        differs = np.isfinite(given) & ~(np.abs(given - earlier) <= TOLERANCE)
-        if differs.any():
-            raise LeakageError(
-                f"cases, column '{name}': expected what the person's bouts of earlier periods "
-                f"show, found something else in {int(differs.sum())} rows (first: "
-                f"{int(np.flatnonzero(differs)[0])}). Leave the column out: it is made from the "
-                "measurements."
-            )
 
 
 def run(
@@ -91,7 +52,7 @@ def run(
     NotEnoughDataError
         Where nobody, or too few, have an earlier bout.
     """
-    settings, label_params = params
+    settings = params[0]
     study, n_without = _rows_with_history(params, folder, target)
     columns = _base(study, settings, base)
     marker = _marker(study)
@@ -124,10 +85,9 @@ def run(
 def _rows_with_history(
     params: tuple[BiomarkerParams, LabelParams], folder: Path, target: str
 ) -> tuple[StudyRows, int]:
-    settings, label_params = params
+    settings = params[0]
     study = read_study_rows(params, folder, target)
-    design = chosen_design(read_design(folder), label_params)
-    whole = with_history(read_cases(folder), read_measurements(folder), design)
+    whole = with_history(read_cases(folder), read_measurements(folder), read_design(folder))
     joined = study.cases[list(KEYS)].merge(
         whole[[*KEYS, *HISTORY_NAMES]], on=list(KEYS), how="left", validate="one_to_one"
     )
