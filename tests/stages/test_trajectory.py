@@ -1,9 +1,11 @@
-"""The command ``trajectory``: on a made programme, on single bouts, and on the trial."""
+"""Programmes over their weeks: followed, and one week's change as what is learnt."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pandas as pd
 import pytest
 
 from pipeline.cli import main
+from pipeline.config import Params
 
 N = 80
 WEEKS = (6, 12, 26)
@@ -150,6 +153,88 @@ def test_trajectory_refuses_a_group_column_that_is_not_there(
 
     assert said.code == 11
     assert "expected the column 'nothing'" in said.err
+
+
+def write_params(small: Params, path: Path, endpoint: str, *, every_week: bool) -> None:
+    """Quick settings that label every week and learn one."""
+    train = replace(small.train, endpoint=endpoint, folds=2, logistic_c=(0.1,))
+    chosen = replace(small, label=replace(small.label, every_week=every_week), train=train)
+    path.write_text(json.dumps(asdict(chosen)), encoding="utf-8")
+
+
+def stages(folder: Path, params: Path, eih: Callable[..., Any]) -> Any:
+    """Label, featurize and train; return what the first that fails, or the last, has said."""
+    features, outcomes = folder / "features.parquet", folder / "outcomes.parquet"
+    common = ("--params", params)
+    for command in (
+        ("label", folder, "--output", outcomes),
+        ("featurize", folder, "--output", features),
+        ("train", "--features", features, "--outcomes", outcomes)
+        + ("--target", "response", "--output", folder / "response"),
+    ):
+        said = eih(*command, *common)
+        if said.code:
+            break
+    return said
+
+
+def test_a_change_at_a_week_is_labelled_learnt_and_predicted(
+    small: Params, tmp_path: Path, eih: Callable[..., Any]
+) -> None:
+    folder, params = tmp_path / "made", tmp_path / "params.yaml"
+    write_programme(folder)
+    write_params(small, params, "change_at_week_26", every_week=True)
+
+    said = stages(folder, params, eih)
+
+    assert said.code == 0, said.err
+    outcomes = pd.read_parquet(folder / "outcomes.parquet")
+    assert set(outcomes["endpoint"]) == {"end", *(f"change_at_week_{w}" for w in WEEKS)}
+    # The study's own endpoint stays the primary one.
+    assert set(outcomes.loc[outcomes["is_primary"], "endpoint"]) == {"end"}
+    record = json.loads((folder / "response" / "bundle" / "bundle.json").read_text())["record"]
+    assert record["endpoint"] == "change_at_week_26"
+    learnt = pd.read_parquet(folder / "response" / "train" / "predictions.parquet")
+    assert learnt["participant_id"].nunique() == N - N // 5
+
+    answer = tmp_path / "said.csv"
+    model = folder / "response" / "train" / "candidates" / "logistic"
+    asked = ("predict", "--model", model, "--input", folder / "cases.csv", "--output", answer)
+    assert eih(*asked).code == 0
+    predicted = pd.read_csv(answer).merge(pd.read_csv(folder / "cases.csv"))
+    risks = predicted.groupby("modality")["p_response"].mean()
+    # At week 26 pain has fallen by 3 in this arm and by nothing in the other.
+    assert risks["isometric"] > risks["aerobic"] + 0.3
+
+
+def test_a_week_that_is_not_labelled_cannot_be_learnt(
+    small: Params, tmp_path: Path, eih: Callable[..., Any]
+) -> None:
+    write_programme(tmp_path / "made")
+    write_params(small, tmp_path / "params.yaml", "change_at_week_26", every_week=False)
+
+    said = stages(tmp_path / "made", tmp_path / "params.yaml", eih)
+
+    assert said.code == 10
+    assert "expected the endpoint to be one of primary, end, found 'change_at_week_26'" in said.err
+
+
+def test_every_week_of_a_study_without_weeks_is_refused(
+    small: Params, study: Path, tmp_path: Path, eih: Callable[..., Any]
+) -> None:
+    folder = tmp_path / "acute"
+    folder.mkdir()
+    measured = pd.read_parquet(study / "measurements.parquet")
+    acute = measured[~measured["timepoint"].str.startswith("week_")]
+    acute.to_parquet(folder / "measurements.parquet")
+    for name in ("cases.parquet", "study.json"):
+        shutil.copy(study / name, folder / name)
+    write_params(small, tmp_path / "params.yaml", "primary", every_week=True)
+
+    said = stages(folder, tmp_path / "params.yaml", eih)
+
+    assert said.code == 13
+    assert "expected follow-ups of ppt, local, in weeks" in said.err
 
 
 @pytest.mark.realdata
