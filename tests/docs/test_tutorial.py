@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+TUTORIAL = "tutorial/your_study.md"
+HISTORY = "how_to/update_after_each_bout.md"
 SCRIPT = "docs/tutorial/make_lab_export.py"
 # Stages whose results the tutorial reads; the others are the business of tests/stages.
 STAGES = ("study", "label", "featurize", "train", "evaluate", "explain", "check", "report")
@@ -50,12 +53,13 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def steps(page: str) -> list[tuple[str, str, str]]:
-    """Return (kind, command or lines, what it prints) in the order of the page."""
+    """Return (kind, command or lines, what it prints or its file) in the order of the page."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     found = []
-    for kind, block in re.findall(r"```(console|toml)\n(.*?)```", text, flags=re.DOTALL):
-        if kind == "toml":
-            found.append((kind, block, ""))
+    blocks = r'```(console|toml|yaml|csv)(?: title="(.*?)")?\n(.*?)```'
+    for kind, title, block in re.findall(blocks, text, flags=re.DOTALL):
+        if kind != "console":
+            found.append((kind, block, title))
             continue
         for part in re.split(r"(?m)^\$ ", block)[1:]:
             line, _, printed = part.partition("\n")
@@ -77,6 +81,20 @@ def fill_in(lines: str, study_map: Path) -> None:
         assert count == 1, key
     assert not re.search(r"(?m)^[^#].*FILL IN", text)
     study_map.write_text(text, encoding="utf-8")
+
+
+def write_down(kind: str, lines: str, title: str) -> None:
+    """Do what the page asks of an editor: settings, a map's keys, a table."""
+    if kind == "toml":
+        fill_in(lines, Path("seeds/studies/lab.toml"))
+    elif kind == "csv":
+        Path(title).write_text(lines, encoding="utf-8")
+    else:
+        params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+        for section, values in yaml.safe_load(lines).items():
+            assert values.keys() <= params[section].keys()
+            params[section] |= values
+        Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
 def run_stages(name: str, eih: Callable[..., Any]) -> None:
@@ -111,8 +129,26 @@ def perform(line: str, eih: Callable[..., Any], capsys: pytest.CaptureFixture[st
     return capsys.readouterr().out
 
 
+def has_report(clone: Path) -> None:
+    """The tutorial ends with a report."""
+    assert (clone / "outputs/lab/report/index.html").is_file()
+
+
+def risk_follows_history(clone: Path) -> None:
+    """The page says which way the risk goes, and what happens where no history is sent."""
+    said = pd.read_csv(clone / "anna_said.csv").set_index("session_id")
+    risk = said["p_response"]
+    assert risk["after_a_bad_one"] < risk["first"] < risk["after_a_good_one"]
+    absent = said["absent_blocks"].str.split(";")
+    assert [s for s in said.index if "history" in absent[s]] == ["not_sent"]
+    assert "missing_block" in said.loc["not_sent", "abstain_reasons_response"]
+
+
+LEFT_BEHIND = {TUTORIAL: has_report, HISTORY: risk_follows_history}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["quick_start.md", "tutorial/your_study.md", "how_to/groups.md"])
+@pytest.mark.parametrize("page", ["quick_start.md", TUTORIAL, "how_to/groups.md", HISTORY])
 def test_a_page_prints_what_it_says(
     page: str,
     clone: Path,
@@ -125,9 +161,9 @@ def test_a_page_prints_what_it_says(
     assert len(found) >= 4
 
     for kind, line, printed in found:
-        if kind == "toml":
-            fill_in(line, clone / "seeds" / "studies" / "lab.toml")
+        if kind != "console":
+            write_down(kind, line, printed)
             continue
         text = perform(line, eih, capsys)
         assert re.match(as_pattern(printed), text, re.DOTALL), f"{line} printed:\n{text}"
-    assert "tutorial" not in page or (clone / "outputs/lab/report/index.html").is_file()
+    LEFT_BEHIND.get(page, lambda _: None)(clone)
