@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.stats import norm
 
 from models.errors import NotEnoughDataError
@@ -24,6 +25,9 @@ Index = npt.NDArray[np.int64]
 HALVES = "half-sampling of persons"
 BY_PERSON = "doubly robust, mean of persons, t distribution"
 LEARNT = f"{BY_PERSON}, variance doubled for rules learnt in folds"
+# Of the persons, the first by priority, at which a targeting curve is tabulated.
+SHARES = np.arange(1, 21) / 20
+LEAST_TARGETED = 10
 
 
 def doubly_robust_scores(y: Vector, arm: Index, expected: Matrix, propensity: Matrix) -> Matrix:
@@ -116,12 +120,50 @@ def rate(priority: Vector, score: Vector, resamples: int, seed: int) -> Estimate
     priority, score : ndarray of shape (n_persons,)
         Predicted gain, by models that have not learnt from the person; doubly robust score.
     """
-    if len(score) < 10 or np.ptp(priority) == 0:
+    if not _sortable(priority, score):
         return unknown(Reason.NOT_COMPUTABLE, HALVES)
-    rng = np.random.default_rng(seed)
-    estimate, half = autoc(priority, score), len(score) // 2
-    drawn = [rng.permutation(len(score))[:half] for _ in range(resamples)]
+    estimate = autoc(priority, score)
+    drawn = _halves(len(score), resamples, seed)
     error = float(np.std([autoc(priority[d], score[d]) for d in drawn], ddof=1))
     reach = float(norm.ppf(0.975)) * error
     p = float(2 * norm.sf(abs(estimate / error))) if error > 0 else float("nan")
     return Estimate(estimate, estimate - reach, estimate + reach, HALVES, p_value=p)
+
+
+def targeting_table(priority: Vector, score: Vector, resamples: int, seed: int) -> pd.DataFrame:
+    """Tabulate the targeting curve, with errors from random halves of the persons.
+
+    Parameters
+    ----------
+    priority, score : ndarray of shape (n_persons,)
+        As in :func:`rate`.
+
+    Returns
+    -------
+    DataFrame with ``share, estimate, lower, upper``
+        ``share`` of the persons, the first by priority; the intervals are of one point each, not
+        of the curve. No row where :func:`rate` is not computable.
+    """
+    if not _sortable(priority, score):
+        return pd.DataFrame(columns=["share", "estimate", "lower", "upper"])
+    estimate = _at_shares(targeting_curve(priority, score))
+    drawn = _halves(len(score), resamples, seed)
+    curves = [_at_shares(targeting_curve(priority[d], score[d])) for d in drawn]
+    reach = float(norm.ppf(0.975)) * np.std(curves, axis=0, ddof=1)
+    limits = {"lower": estimate - reach, "upper": estimate + reach}
+    return pd.DataFrame({"share": SHARES, "estimate": estimate, **limits})
+
+
+def _sortable(priority: Vector, score: Vector) -> bool:
+    return len(score) >= LEAST_TARGETED and bool(np.ptp(priority) > 0)
+
+
+def _halves(n: int, resamples: int, seed: int) -> list[Index]:
+    rng = np.random.default_rng(seed)
+    return [rng.permutation(n)[: n // 2] for _ in range(resamples)]
+
+
+def _at_shares(curve: Vector) -> Vector:
+    """Return the curve at the first ``share`` of its persons, at least one of them."""
+    first = np.ceil(SHARES * len(curve) - 1e-9).astype(np.int64)
+    return np.asarray(curve[np.maximum(first, 1) - 1])

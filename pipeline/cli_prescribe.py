@@ -58,7 +58,8 @@ def policy(
 
     Example: eih policy outputs/demo --output outputs/demo/policy
     """
-    from pipeline.policy import run, sentence
+    from pipeline.policy import run
+    from pipeline.policy_words import sentence
 
     result = run(load(params), folder, output)
     emit(result, json)

@@ -19,10 +19,15 @@ from models.arm_model import (
 )
 from models.domain import Uses, fit_domain
 from models.errors import NotEnoughDataError
-from models.estimate import Estimate
 from models.harms import expected_worth
 from models.overlap import cross_fitted_propensity, open_only, overlap_table
-from models.policy_value import doubly_robust_scores, mean_of_persons, per_person, rate
+from models.policy_value import (
+    doubly_robust_scores,
+    mean_of_persons,
+    per_person,
+    rate,
+    targeting_table,
+)
 from pipeline.artefacts import git_commit, stack_versions
 from pipeline.config import Params, PolicyParams
 from pipeline.dataset import feature_roles
@@ -30,13 +35,13 @@ from pipeline.design import OBSERVATIONAL, WORDING
 from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
 from pipeline.policy_rows import EXERCISE, PolicyRows, read_policy_rows
+from pipeline.policy_words import METRICS, OVERLAP, TARGETING, overlap_note, verdict
 from pipeline.target_folder import NOT_ENOUGH_DATA
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
-POLICY, METRICS, OVERLAP = "policy.json", "metrics.json", "overlap.csv"
-SIMULATED = "Simulated data: this shows what the software does, not which exercise is best."
+POLICY = "policy.json"
 HALVES = 200
 # Persons further than this from the training persons are not answered for (as in train).
 LEAST_PERSONS = 5
@@ -73,8 +78,8 @@ def run(params: Params, folder: Path, output: Path) -> dict[str, Any]:
     folder : Path
         A study after label and featurize: cases, study card, features, outcomes.
     output : Path
-        Folder: gets ``metrics.json``, ``overlap.csv`` and ``policy.json``, which 'eih prescribe'
-        reads. With too little data, the reason alone.
+        Folder: gets ``metrics.json``, ``overlap.csv``, ``targeting.csv`` and ``policy.json``, which
+        'eih prescribe' reads. With too little data, the reason alone.
 
     Returns
     -------
@@ -90,25 +95,14 @@ def run(params: Params, folder: Path, output: Path) -> dict[str, Any]:
     except NotEnoughDataError as error:
         result = {NOT_ENOUGH_DATA: str(error)}
         write_json(result, output / METRICS)
-        (output / POLICY).unlink(missing_ok=True)
+        for name in (POLICY, OVERLAP, TARGETING):
+            (output / name).unlink(missing_ok=True)
         return result
     write_json(result, output / METRICS)
     write_table(pd.DataFrame(result["overlap"]), output / OVERLAP)
+    write_table(targeting(rows, said, params.policy), output / TARGETING)
     write_json(content, output / POLICY)
     return result
-
-
-def sentence(result: dict[str, Any]) -> str:
-    """Say in one line whether individual recommendations are supported."""
-    if NOT_ENOUGH_DATA in result:
-        return f"policy: not enough data, {result[NOT_ENOUGH_DATA]}"
-    found = result["against_average_best"]
-    head = f"{SIMULATED} " if result["simulated"] else ""
-    return (
-        f"{head}{result['wording'].capitalize()}. {result['verdict']} (utility per bout "
-        f"{found['estimate']:+.3f}, 95 % {found['lower']:+.3f} to {found['upper']:+.3f}, "
-        f"{result['n_participants']} persons)."
-    )
 
 
 def _check(settings: PolicyParams) -> None:
@@ -196,19 +190,35 @@ def _covariates(rows: PolicyRows) -> Matrix:
 # ---- what it is worth ------------------------------------------------------------------------
 
 
-def judge(rows: PolicyRows, said: Said, settings: PolicyParams) -> dict[str, Any]:
-    """Value of the individual rule, of the best on average, and what may be concluded."""
+@dataclass(frozen=True)
+class Scored:
+    """Rows at which there was a choice: who they are of, and their score under every arm."""
+
+    at: Index
+    person: Index
+    scores: Matrix
+
+
+def _scored(rows: PolicyRows, said: Said) -> Scored:
     choices = (rows.open_arms.sum(axis=1) > 1) & np.isfinite(said.utility)
     choices &= rows.open_arms[np.arange(len(rows.arm)), rows.arm]
     at = np.flatnonzero(choices)
-    person = rows.two.data.person[at]
-    designed = rows.design != OBSERVATIONAL
-    propensity = said.designed[at] if designed else said.estimated[at]
+    propensity = said.designed[at] if _designed(rows) else said.estimated[at]
     scores = doubly_robust_scores(said.utility[at], rows.arm[at], said.individual[at], propensity)
+    return Scored(at, rows.two.data.person[at], scores)
+
+
+def _designed(rows: PolicyRows) -> bool:
+    return rows.design != OBSERVATIONAL
+
+
+def judge(rows: PolicyRows, said: Said, settings: PolicyParams) -> dict[str, Any]:
+    """Value of the individual rule, of the best on average, and what may be concluded."""
+    scored = _scored(rows, said)
+    at, person, scores = scored.at, scored.person, scored.scores
     own, best = (np.nanargmax(m[at], axis=1) for m in (said.individual, said.average))
     each = np.arange(len(at))
     against = mean_of_persons(scores[each, own] - scores[each, best], person, learnt=True)
-    supported = bool(designed and against.lower > 0)
     overlap = _overlap(rows, said, at)
     return {
         "simulated": bool(rows.card.get("simulated")),
@@ -219,6 +229,8 @@ def judge(rows: PolicyRows, said: Said, settings: PolicyParams) -> dict[str, Any
         "arm": settings.arm,
         "arms": list(rows.arms),
         "modifiers": list(rows.modifiers),
+        "benefit_of_response": settings.benefit_of_response,
+        "harm_of_flare": settings.harm_of_flare,
         "n": len(at),
         "n_participants": len(np.unique(person)),
         "value": {
@@ -228,26 +240,12 @@ def judge(rows: PolicyRows, said: Said, settings: PolicyParams) -> dict[str, Any
         },
         "share_recommended_differently": float((own != best).mean()),
         "against_average_best": against.to_dict(),
-        "rate": _rates(said, (at, person), scores, (rows, settings)),
-        "individual_supported": supported,
-        "verdict": _verdict(designed, against),
+        "rate": _rates(rows, said, settings.seed),
+        "individual_supported": bool(_designed(rows) and against.lower > 0),
+        "verdict": verdict(designed=_designed(rows), against=against),
         "overlap": overlap.to_dict(orient="records"),
-        "overlap_note": _overlap_note(overlap),
+        "overlap_note": overlap_note(overlap),
     }
-
-
-def _verdict(designed: bool, against: Estimate) -> str:
-    if not designed:
-        return (
-            "No effect is stated: the design is observational, the exercises people had may "
-            "reflect how they were"
-        )
-    if against.lower > 0:
-        return "Individual recommendations do better than the best exercise on average"
-    return (
-        "Individualisation is not supported: recommendations by person have not been shown to do "
-        "better than the best exercise on average, which is recommended to everybody"
-    )
 
 
 def _overlap(rows: PolicyRows, said: Said, at: Index) -> pd.DataFrame:
@@ -255,23 +253,20 @@ def _overlap(rows: PolicyRows, said: Said, at: Index) -> pd.DataFrame:
     return overlap_table(X, (rows.arm[at], rows.arms), rows.cell[at], said.estimated[at])
 
 
-def _overlap_note(overlap: pd.DataFrame) -> str:
-    worst = overlap[overlap["imbalanced"]]
-    if worst.empty:
-        return "No covariate differs between those who had an exercise and others beyond chance."
-    row = worst.iloc[int(worst["standardised_difference"].abs().to_numpy().argmax())]
-    return (
-        f"Those who had '{row['arm']}' differ from others of their condition in "
-        f"'{row['covariate']}' by {row['standardised_difference']:+.2f} SD; by lot the largest "
-        f"difference would not exceed {row['by_chance']:.2f}."
-    )
+@dataclass(frozen=True)
+class Gain:
+    """Of every person: predicted gain of an arm over the one best on average, and its score."""
+
+    arm: str
+    against: str
+    priority: Vector
+    score: Vector
 
 
-def _rates(
-    said: Said, which: tuple[Index, Index], scores: Matrix, about: tuple[PolicyRows, PolicyParams]
-) -> list[dict[str, Any]]:
-    """AUTOC of every arm's predicted gain over the arm that is best on average."""
-    (at, person), (rows, settings) = which, about
+def _gains(rows: PolicyRows, said: Said) -> list[Gain]:
+    """Compare every arm with the one that is best on average, among those open to both."""
+    scored = _scored(rows, said)
+    at, person, scores = scored.at, scored.person, scored.scores
     reference = int(np.nanargmax(np.nanmean(per_person(scores, person), axis=0)))
     found = []
     for arm in (a for a in range(len(rows.arms)) if a != reference):
@@ -279,13 +274,37 @@ def _rates(
         if not both.any():
             continue
         gain = said.individual[at, arm] - said.individual[at, reference]
-        score = scores[:, arm] - scores[:, reference]
-        pair = np.column_stack([gain, score])[both]
+        pair = np.column_stack([gain, scores[:, arm] - scores[:, reference]])[both]
         priority, worth = per_person(pair, person[both]).T
-        estimate = rate(priority, worth, HALVES, settings.seed)
-        names = {"arm": rows.arms[arm], "against": rows.arms[reference]}
-        found.append({**names, "n_participants": len(worth), **estimate.to_dict()})
+        found.append(Gain(rows.arms[arm], rows.arms[reference], priority, worth))
     return found
+
+
+def _rates(rows: PolicyRows, said: Said, seed: int) -> list[dict[str, Any]]:
+    """AUTOC of every arm's predicted gain over the arm that is best on average."""
+    return [
+        {"arm": g.arm, "against": g.against, "n_participants": len(g.score)}
+        | rate(g.priority, g.score, HALVES, seed).to_dict()
+        for g in _gains(rows, said)
+    ]
+
+
+def targeting(rows: PolicyRows, said: Said, settings: PolicyParams) -> pd.DataFrame:
+    """Tabulate the curves under which the areas of :func:`judge` lie, one per arm.
+
+    Returns
+    -------
+    DataFrame with ``arm, against, share, estimate, lower, upper``
+    """
+    names = ["arm", "against", "share", "estimate", "lower", "upper"]
+    found = [
+        targeting_table(g.priority, g.score, HALVES, settings.seed).assign(
+            arm=g.arm, against=g.against
+        )
+        for g in _gains(rows, said)
+    ]
+    kept = [f for f in found if len(f)]
+    return pd.concat(kept, ignore_index=True)[names] if kept else pd.DataFrame(columns=names)
 
 
 # ---- what is stored --------------------------------------------------------------------------
@@ -307,8 +326,6 @@ def _policy(rows: PolicyRows, settings: PolicyParams, result: dict[str, Any]) ->
     said = {k: v for k, v in result.items() if k not in ("value", "rate", "overlap")}
     return {
         **said,
-        "benefit_of_response": settings.benefit_of_response,
-        "harm_of_flare": settings.harm_of_flare,
         "models": models,
         "domain": domain.to_dict(),
         "varied_features": list(rows.X.columns),

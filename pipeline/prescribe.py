@@ -25,7 +25,8 @@ from pipeline.config import build
 from pipeline.design import OBSERVATIONAL, WORDING
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import read_json, read_table, read_toml, write_table
-from pipeline.policy import POLICY, SIMULATED, utility_of
+from pipeline.policy import POLICY, utility_of
+from pipeline.policy_words import SIMULATED
 from pipeline.rejects import list_rejects
 
 Vector = npt.NDArray[np.float64]

@@ -14,13 +14,13 @@ from pipeline.config import ReportParams
 from pipeline.io import read_json, write_text
 from pipeline.model_card import model_card
 from pipeline.paper import paper, write_paper
+from pipeline.report_choice import choice_parts
 from pipeline.report_exhibit import Exhibit, figure_text, interval_text, write_csvs
 from pipeline.report_model import explanation_exhibits, judged_exhibits, ladder_exhibit
 from pipeline.report_study import flow_exhibits, outcome_exhibits
 from pipeline.report_trust import (
     Part,
     biomarker_part,
-    joint_part,
     stability_parts,
     subgroup_part,
     uncertainty_part,
@@ -83,7 +83,8 @@ def run(params: ReportParams, folder: Path, targets: tuple[str, ...], output: Pa
     written = paper(folder, {t.name: t.metrics for t in found if not t.reason}, content["title"])
     text = read_study_text(params.study_text, folder.name)
     guides = fill_guides(folder, targets, text)
-    write_csvs([*content["flow"], *content["outcome"], *content["joint"].exhibits], output)
+    chosen = [e for part in content["choice"] for e in part.exhibits]
+    write_csvs([*content["flow"], *content["outcome"], *chosen], output)
     for target in found:
         write_csvs(target.exhibits, output)
         if not target.reason:
@@ -110,7 +111,7 @@ def _content(params: ReportParams, folder: Path, found: list[Target]) -> dict[st
         "targets": found,
         "flow": flow_exhibits(folder, {t.name: t.metrics for t in found}),
         "outcome": outcome_exhibits(folder),
-        "joint": joint_part(folder),
+        "choice": choice_parts(folder),
         "why_not_plain_optimism": WHY_632,
         "cautions": cautions(labels["design"]),
         "checks": _checks(folder),

@@ -21,6 +21,7 @@ from pipeline.ingest import ingest
 from pipeline.io import read_json, write_json
 from pipeline.policy import cross_fit, judge
 from pipeline.policy_rows import PolicyRows, read_policy_rows
+from pipeline.policy_words import sentence
 from pipeline.prescribe import prescribe, read_menu, read_policy, read_rules
 from pipeline.simulate import simulate
 
@@ -276,7 +277,7 @@ def test_policy_with_too_few_of_every_exercise_says_so(study: Path, tmp_path: Pa
 
     assert "at least 500 of its persons" in found["not_enough_data"]
     assert not (tmp_path / "policy.json").exists()
-    assert policy.sentence(found).startswith("policy: not enough data")
+    assert sentence(found).startswith("policy: not enough data")
 
 
 # ---- is the best exercise another for another person -----------------------------------------

@@ -165,7 +165,15 @@ def test_links_to_files_lead_to_files(page: Page, written: Path) -> None:
 
 
 def test_what_was_not_made_is_named_with_its_command(text: str, trained: Path) -> None:
-    for command in ("optimism", "stability", "internal-external", "audit", "biomarker", "joint"):
+    for command in (
+        "optimism",
+        "stability",
+        "internal-external",
+        "audit",
+        "biomarker",
+        "joint",
+        "policy",
+    ):
         assert re.search(rf"To make it: <code>eih {command} ", text), command
     assert "outputs/" + trained.name in text
     assert str(trained) not in text

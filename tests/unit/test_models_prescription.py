@@ -13,7 +13,14 @@ from models.arm_model import ArmModel, ArmRows, arm_terms, fit_arm_model, with_r
 from models.errors import NotEnoughDataError
 from models.estimate import Estimate
 from models.overlap import open_only, overlap_table
-from models.policy_value import autoc, doubly_robust_scores, mean_of_persons, rate, targeting_curve
+from models.policy_value import (
+    autoc,
+    doubly_robust_scores,
+    mean_of_persons,
+    rate,
+    targeting_curve,
+    targeting_table,
+)
 from models.prescription import rank_options
 from models.within_person import Bouts, difference_by, within_person_difference
 
@@ -308,6 +315,39 @@ def test_interval_of_a_worthless_priority_holds_zero_as_often_as_promised() -> N
     # A share of .95 of 200 has a standard error of .015; the error itself is one of 60 halves.
     assert inside == pytest.approx(0.95, abs=0.05)
     assert autoc(np.arange(5.0), np.arange(5.0)) > 0
+
+
+def test_targeting_table_reads_the_curve_at_shares_of_the_persons() -> None:
+    priority, score = np.arange(20.0), np.r_[np.zeros(10), np.full(10, 2.0)]
+
+    table = targeting_table(priority, score, 20, 1).set_index("share")
+
+    assert list(table.index) == [k / 20 for k in range(1, 21)]
+    # The first ten persons by priority gain 2, all gain 1 on average.
+    assert table.loc[0.05, "estimate"] == table.loc[0.5, "estimate"] == 2.0 - 1.0
+    assert table.loc[0.75, "estimate"] == pytest.approx(10 * 2 / 15 - 1.0)
+    assert table.loc[1.0, ["estimate", "lower", "upper"]].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_targeting_interval_of_a_worthless_priority_holds_zero_as_often_as_promised() -> None:
+    rng = np.random.default_rng(9)
+    found = [
+        targeting_table(rng.standard_normal(150), rng.standard_normal(150), 60, s)
+        for s in range(200)
+    ]
+
+    inside = [((t["lower"] <= 0) & (t["upper"] >= 0)).to_numpy()[9] for t in found]
+
+    # At half of the persons; a share of .95 of 200 has a standard error of .015.
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.05)
+
+
+@pytest.mark.parametrize("priority", [np.zeros(20), np.arange(9.0)])
+def test_targeting_table_is_empty_where_nobody_comes_first_or_few_are_there(
+    priority: np.ndarray,
+) -> None:
+    assert targeting_table(priority, np.ones(len(priority)), 20, 1).empty
+    assert rate(priority, np.ones(len(priority)), 20, 1).reason
 
 
 def test_overlap_names_the_covariate_by_which_the_sick_were_spared() -> None:
