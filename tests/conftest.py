@@ -91,7 +91,7 @@ def small() -> Params:
     return SMALL
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_study() -> Callable[[str], Path]:
     """Return the folder of a real study, or skip with the reason."""
 

@@ -1,43 +1,30 @@
-"""The report in a browser: self-contained, accessible, printable, whatever its sections are."""
+"""Reports of a simulated and of real studies in a browser: self-contained, legible, printable."""
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from pipeline.cli import main
+from pipeline.io import read_json
 
-ROOT = Path(__file__).resolve().parents[2]
+REAL = ("peep", "cervical_radiculopathy_rct")
+STUDIES = ["demo", *(pytest.param(n, marks=pytest.mark.realdata) for n in REAL)]
 SCRIPT = "<script>alert('x')</script> & co"
 MOST_BYTES = 5 * 2**20
+pytestmark = pytest.mark.slow
+ReportOf = Callable[[str], Path]
 
 
-@pytest.fixture(scope="module")
-def report(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report whose title is a script."""
-    folder = tmp_path_factory.mktemp("reported")
-    study = shutil.copytree(trained, folder / "study")
-    params = folder / "params.yaml"
-    settings = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    settings["report"]["title"] = SCRIPT
-    params.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    output = folder / "report"
-
-    assert main(["report", str(study), "--output", str(output), "--params", str(params)]) == 0
-    return output / "index.html"
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize("name", STUDIES)
 def test_report_is_clean_at_any_width_and_in_either_scheme(
-    open_page: Any, report: Path, width: int, scheme: str
+    open_page: Any, report_of: ReportOf, name: str, width: int, scheme: str
 ) -> None:
-    watched = open_page(report.as_uri(), width, scheme)
+    watched = open_page(report_of(name).as_uri(), width, scheme)
 
     assert watched.overflow() <= 0
     assert watched.grave_violations() == []
@@ -45,20 +32,68 @@ def test_report_is_clean_at_any_width_and_in_either_scheme(
     assert watched.faults == []
 
 
-@pytest.mark.slow
-def test_report_shows_a_script_in_the_title_as_text(open_page: Any, report: Path) -> None:
-    watched = open_page(report.as_uri())
+@pytest.mark.parametrize("name", STUDIES)
+def test_report_keeps_to_its_own_policy_and_asks_for_nothing_but_itself(
+    open_page: Any, report_of: ReportOf, name: str
+) -> None:
+    address = report_of(name).as_uri()
 
-    assert watched.page.locator("h1").first.inner_text() == SCRIPT
+    watched = open_page(address, strict=True)
+
     assert watched.faults == []
+    assert [r for r in watched.requests if not r.startswith("data:")] == [address]
 
 
-@pytest.mark.slow
-def test_report_is_small_and_prints(open_page: Any, report: Path) -> None:
-    watched = open_page(report.as_uri())
+@pytest.mark.parametrize("name", STUDIES)
+def test_report_is_small_and_prints_dark_on_white_from_a_dark_screen(
+    open_page: Any, report_of: ReportOf, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = report_of(name)
+    watched = open_page(page.as_uri(), scheme="dark")
 
+    watched.page.emulate_media(media="print", color_scheme="dark")
+    body = "getComputedStyle(document.body)"
+    colours = watched.page.evaluate(f"[{body}.color, {body}.backgroundColor]")
     pdf = watched.page.pdf(format="A4")
 
+    assert colours == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
+    assert not watched.page.locator("nav").is_visible()
+    assert watched.grave_violations() == []
     assert pdf.startswith(b"%PDF-")
     assert len(pdf) > 10_000
-    assert report.stat().st_size <= MOST_BYTES
+    size = page.stat().st_size
+    with capsys.disabled():
+        print(f"\n{name}: report of {size / 2**20:.2f} MB, PDF of {len(pdf) / 2**20:.2f} MB")
+    assert size <= MOST_BYTES
+
+
+def test_report_shows_a_script_in_the_title_as_text_and_names_nobody(
+    open_page: Any, report_of: ReportOf
+) -> None:
+    page = report_of("demo")
+
+    watched = open_page(page.as_uri())
+
+    assert watched.page.locator("h1").inner_text() == SCRIPT
+    assert watched.page.title() == SCRIPT
+    assert watched.page.locator("script").count() == 0
+    assert watched.faults == []
+    # Everybody's id ends with the same script: the title is the only place it stands in.
+    assert watched.page.locator("body").text_content().count(SCRIPT) == 1
+    tables = list(page.parent.glob("*.csv"))
+    assert len(tables) > 20
+    assert [t.name for t in tables if "<script" in t.read_text(encoding="utf-8")] == []
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", REAL)
+def test_report_of_a_real_study_bears_its_title_and_does_not_say_simulated(
+    open_page: Any, report_of: ReportOf, name: str
+) -> None:
+    page = report_of(name)
+    card = read_json(page.parents[1] / "study.json")["study"]
+
+    watched = open_page(page.as_uri())
+
+    assert watched.page.locator("h1").inner_text() == card["title"]
+    assert watched.page.locator(".simulated").count() == 0
