@@ -19,6 +19,22 @@ PERSON_TITLES = {
     "person B": "A person of middling predicted risk",
     "person C": "A person of high predicted risk",
 }
+# Figures that stage explain drew: file of the image and of its table, title, how to read it.
+DRAWN = {
+    "dependence": (
+        "dependence",
+        "Contributions by value",
+        "Each panel: the value against what it adds to the log-odds; crosses at the left are "
+        "missing values. The table averages groups of at least ten bouts, with the 5th and 95th "
+        "percentile.",
+    ),
+    "interaction": (
+        "interactions",
+        "Largest interaction",
+        "What two values add together beyond each alone; the colour is the second value. Exact "
+        "for the trees in use.",
+    ),
+}
 
 
 def ladder_exhibit(metrics: Mapping[str, Any], target: str) -> Exhibit:
@@ -127,8 +143,7 @@ def explanation_exhibits(folder: Path, candidate: str, target: str) -> list[Exhi
     found = [
         _sizes(families, "family", f"Contribution by family, {about}", key_of("families", target)),
         _features(where, candidate, about, target),
-        *_dependence(where, candidate, about, target),
-        *_interactions(where, candidate, about, target),
+        *_drawn(where, candidate, target),
     ]
     return [*found, *_persons(where, candidate, target)]
 
@@ -163,39 +178,16 @@ def _features(where: Path, candidate: str, about: str, target: str) -> Exhibit:
     )
 
 
-def _dependence(where: Path, candidate: str, about: str, target: str) -> list[Exhibit]:
-    table = read_plain(where / f"dependence_{candidate}.csv")
-    image = image_uri(where / f"dependence_{candidate}.png")
-    if not image or table.empty:
-        return []
-    return [
-        Exhibit(
-            key_of("dependence", target),
-            f"Contributions by value, {about}",
-            "Each panel: the value against what it adds to the log-odds; crosses at the left are "
-            "missing values. The table averages groups of at least ten bouts, with the 5th and "
-            "95th percentile.",
-            table,
-            image=image,
-        )
-    ]
-
-
-def _interactions(where: Path, candidate: str, about: str, target: str) -> list[Exhibit]:
-    table = read_plain(where / f"interactions_{candidate}.csv")
-    image = image_uri(where / f"interaction_{candidate}.png")
-    if not image or table.empty:
-        return []
-    return [
-        Exhibit(
-            key_of("interaction", target),
-            f"Largest interaction, {about}",
-            "What two values add together beyond each alone; the colour is the second value. "
-            "Exact for the trees in use.",
-            table,
-            image=image,
-        )
-    ]
+def _drawn(where: Path, candidate: str, target: str) -> list[Exhibit]:
+    """Return the figures that were drawn for this candidate, with their tables."""
+    found = []
+    for name, (data, start, caption) in DRAWN.items():
+        table = read_plain(where / f"{data}_{candidate}.csv")
+        image = image_uri(where / f"{name}_{candidate}.png")
+        if image and len(table):
+            title = f"{start}, '{candidate}', {target}"
+            found.append(Exhibit(key_of(name, target), title, caption, table, image=image))
+    return found
 
 
 def _persons(where: Path, candidate: str, target: str) -> list[Exhibit]:
