@@ -121,8 +121,9 @@ def read_policy_rows(params: Params, folder: Path) -> PolicyRows:
     open_arms = _open(arm, cell, two.data.person, (len(names), settings.least_persons))
     if (open_arms.sum(axis=0) > 0).sum() < 2 or not (open_arms.sum(axis=1) > 1).any():
         raise NotEnoughDataError(
-            f"{folder}, '{settings.arm}': expected a condition with two exercises that at least "
-            f"{settings.least_persons} of its persons did each, found none."
+            f"'{settings.arm}': expected a condition with two exercises that at least "
+            f"{settings.least_persons} of its persons did each, found none (policy.arm in "
+            "params.yaml names the column that is compared)."
         )
     columns = _columns(two.X, settings)
     modifiers = tuple(m for m in settings.modifiers if m in two.X.columns)

@@ -276,6 +276,8 @@ def test_policy_with_too_few_of_every_exercise_says_so(study: Path, tmp_path: Pa
     found = policy.run(many, study, tmp_path)
 
     assert "at least 500 of its persons" in found["not_enough_data"]
+    assert "policy.arm" in found["not_enough_data"]
+    assert str(study) not in found["not_enough_data"], "a place of this machine in an artefact"
     assert not (tmp_path / "policy.json").exists()
     assert sentence(found).startswith("policy: not enough data")
 
