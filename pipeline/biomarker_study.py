@@ -95,7 +95,7 @@ def read_study_rows(
     y = outcomes[target].to_numpy(dtype=np.float64)
     if len(np.unique(y[np.isfinite(y)])) < 2:
         raise NotEnoughDataError(
-            f"{folder}, target '{target}': expected events and others, found "
+            f"target '{target}': expected events and others, found "
             f"{int(np.nansum(y))} events in {int(np.isfinite(y).sum())} rows."
         )
     endpoint = str(outcomes["endpoint"].iloc[0])

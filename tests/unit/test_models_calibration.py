@@ -10,6 +10,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from models.calibration import calibration_in_the_large, logit, recalibrate
+from models.estimate import BOOTSTRAP, Reason, with_interval
+from models.judged import Judged
+from models.metrics import resample_metrics
 
 REFERENCE = Path(__file__).resolve().parent.parent / "reference"
 GOLDEN = pd.read_csv(REFERENCE / "calibration_glm_expected.csv", comment="#", index_col="case")
@@ -236,3 +239,25 @@ def test_in_the_large_of_separated_classes_is_finite():
     y, log_odds = table({-1.0: (0, 20), 1.0: (20, 0)})
 
     assert calibration_in_the_large(y, log_odds, once(y))[0] == pytest.approx(0, abs=1e-12)
+
+
+# ---- how the interval of an absolute error is read
+
+
+@pytest.mark.parametrize("slope", [1.0, 1.6])
+def test_upper_limit_of_the_ici_holds_the_truth_where_the_lower_one_is_no_test(slope):
+    """Log-odds are ``slope`` times too wide: at 1 the true ICI is 0, and no interval can hold 0."""
+    upper_holds, lower = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=150)
+        truth, risk = risk_of(x - 0.4), risk_of(slope * x - 0.4)
+        judged = Judged((rng.random(150) < truth) * 1.0, np.arange(150), np.zeros((1, 150), int))
+        values = resample_metrics(judged, {"m": risk[None]}, n_resamples=100, seed=seed)["m"]
+        found = with_interval(values["ici"], Reason.NOT_COMPUTABLE, BOOTSTRAP)
+        upper_holds.append(np.abs(truth - risk).mean() <= found.upper)
+        lower.append(found.lower)
+
+    # A share of .975 of 60 studies has a standard error of .02.
+    assert np.mean(upper_holds) > 0.975 - 3 * 0.02
+    assert min(lower) > 0
