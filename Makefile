@@ -65,8 +65,9 @@ else
 endif
 	@touch $@
 
-test: env  ## all tests and doctests
-	$(BIN)/python -m pytest -q
+# A file's tests share fixtures that take long to make: they stay in one process.
+test: env  ## all tests and doctests, a process a core
+	$(BIN)/python -m pytest -q --numprocesses auto --dist loadfile
 
 smoke: env  ## a small study end to end: for another interpreter (PYTHON=, VENV=)
 	$(BIN)/python -m pytest -q tests/stages/test_pipeline.py
