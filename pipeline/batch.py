@@ -158,7 +158,7 @@ def _score_in_workers(
             _score_tasks(partial(pool.submit, score_one), tasks, 2 * work.workers, done)
     except BrokenProcessPool:
         raise WorkerLostError(
-            f"--workers {work.workers}: a process was killed, most likely for lack of memory. "
+            f"--jobs {work.workers}: a process was killed, most likely for lack of memory. "
             "The finished pieces are kept: give --resume and fewer workers."
         ) from None
 

@@ -23,6 +23,7 @@ from pipeline.config import BiomarkerParams, LabelParams
 from pipeline.errors import ConfigError, TableError
 from pipeline.figures import forest_figure
 from pipeline.io import write_json, write_table
+from pipeline.progress import tracked
 from pipeline.target_folder import NOT_ENOUGH_DATA
 
 RESULT, TABLE, ROBUSTNESS, FOREST = (
@@ -78,7 +79,7 @@ def run(
     reliability = known_reliability(stated, folder)
     contrast = contrast_of(study.card, study.cases)
     found = []
-    for marker in asked:
+    for marker in tracked(asked, "biomarker", "markers"):
         try:
             judged = Judging(study, settings, _joined(base), marker, reliability.get(marker.name))
             found.append(judged.record(question.target, contrast))

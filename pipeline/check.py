@@ -14,6 +14,7 @@ from pipeline.check_evidence import Study, Target, UnseenError, read_study, read
 from pipeline.config import Params
 from pipeline.errors import ConfigError
 from pipeline.io import write_json
+from pipeline.progress import tracked
 from pipeline.study_folder import read_card
 
 Evidence = TypeVar("Evidence", Study, Target)
@@ -98,7 +99,7 @@ def look(
     findings: list[Finding] = []
     clear: list[tuple[str, str]] = []
     unseen: list[tuple[str, str, str]] = []
-    for code, detector in detectors.items():
+    for code, detector in tracked(list(detectors.items()), f"check {target}".strip(), "checks"):
         try:
             seen = list(detector(evidence))
         except UnseenError as error:

@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+# What stands for a value in --help.
+FILE, FOLDER, COLUMN, COLUMNS = "FILE", "FOLDER", "COLUMN", "COLUMN,..."
+NAME, NAMES, NUMBER, NUMBERS, SHARE = "NAME", "NAME,...", "N", "N,...", "P"
+# Earlier spellings, by command: still taken, shown nowhere.
+RENAMED = {
+    "simulate": {"--parameters": "--set-file"},
+    "rehearse": {"--parameters": "--set-file"},
+    "zscore": {"--reference": "--norms"},
+    "predict": {"--workers": "--jobs"},
+    "contrast": {"--endpoints": "--endpoint"},
+}
+
+
+class Program(TyperGroup):
+    """The program, which also takes the earlier spellings of options."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is asked for and its arguments, in today's spelling."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command, [_todays(RENAMED.get(name or "", {}), word) for word in rest]
+
+
+def _todays(renamed: Mapping[str, str], word: str) -> str:
+    option, equals, value = word.partition("=")
+    return f"{renamed.get(option, option)}{equals}{value}"
+
 
 app = typer.Typer(
     name="eih",
+    cls=Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -47,19 +77,50 @@ def root(
 
 
 ParamsOption = Annotated[
-    Path | None, typer.Option("--params", help="Default: ./params.yaml, or built-in values.")
+    Path | None,
+    typer.Option(
+        "--params",
+        metavar=FILE,
+        help="Settings; default: ./params.yaml, or built-in values.",
+    ),
 ]
-OutputFolder = Annotated[Path, typer.Option("--output", help="Folder to write to.")]
-OutputFile = Annotated[Path, typer.Option("--output", help="File to write.")]
+OutputFolder = Annotated[Path, typer.Option("--output", metavar=FOLDER, help="Folder to write to.")]
+OutputFile = Annotated[Path, typer.Option("--output", metavar=FILE, help="File to write.")]
 JsonOption = Annotated[
-    str | None, typer.Option("--json", help="Write the result as JSON to FILE, or - for stdout.")
+    str | None,
+    typer.Option("--json", metavar=FILE, help="Write the result as JSON to FILE, or - for stdout."),
+]
+PageOption = Annotated[
+    Path | None,
+    typer.Option("--page", metavar=FILE, help="Markdown page of the main figures."),
+]
+TARGETS = "response, hyperalgesia or flare."
+TargetOption = Annotated[str, typer.Option("--target", metavar=NAME, help=TARGETS)]
+RecordTooFewOption = Annotated[
+    bool,
+    typer.Option(
+        "--record-too-few",
+        help="Too few events: write the reason and end with 0, so that other targets go on.",
+    ),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar=NUMBER, min=1, help="Processes; default: train.jobs."),
+]
+OwnJobsOption = Annotated[int, typer.Option("--jobs", metavar=NUMBER, min=1, help="Processes.")]
+ScenarioOption = Annotated[
+    str,
+    typer.Option("--scenario", metavar=NAME, help="base, pessimistic, optimistic or null."),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="PARAMETER=VALUE of the simulator; may be repeated."),
+    typer.Option(
+        "--set", metavar="PARAMETER=VALUE", help="One parameter of the simulator; repeat it."
+    ),
 ]
-ParametersOption = Annotated[
-    Path | None, typer.Option("--parameters", help="TOML file of simulator parameters.")
+SetFileOption = Annotated[
+    Path | None,
+    typer.Option("--set-file", metavar=FILE, help="TOML file of simulator parameters."),
 ]
 
 
@@ -81,10 +142,17 @@ def folder_there(path: Path) -> Path:
 
 
 StudyFolder = Annotated[
-    Path, typer.Argument(help="Folder with cases and measurements.", callback=folder_there)
+    Path,
+    typer.Argument(
+        metavar=FOLDER, help="Folder with cases and measurements.", callback=folder_there
+    ),
 ]
-FeatureTable = Annotated[Path, typer.Option(help="Feature table.", callback=file_there)]
-OutcomeTable = Annotated[Path, typer.Option(help="Outcome table.", callback=file_there)]
+FeatureTable = Annotated[
+    Path, typer.Option(metavar=FILE, help="Feature table.", callback=file_there)
+]
+OutcomeTable = Annotated[
+    Path, typer.Option(metavar=FILE, help="Outcome table.", callback=file_there)
+]
 
 
 def load(path: Path | None) -> Any:

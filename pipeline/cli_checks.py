@@ -7,14 +7,29 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli_app import JsonOption, OutputFile, ParamsOption, app, emit, folder_there, load
+from pipeline.cli_app import (
+    FILE,
+    FOLDER,
+    JsonOption,
+    OutputFile,
+    ParamsOption,
+    app,
+    emit,
+    folder_there,
+    load,
+)
+from pipeline.progress import working
 
 
 @app.command()
 def check(
     folder: Annotated[
         Path,
-        typer.Argument(help="Output folder of a study, after any stage.", callback=folder_there),
+        typer.Argument(
+            metavar=FOLDER,
+            help="Output folder of a study, after any stage.",
+            callback=folder_there,
+        ),
     ],
     output: OutputFile,
     strict: Annotated[
@@ -32,7 +47,8 @@ def check(
     from pipeline.check import run
     from pipeline.check_results import in_words, require_no_errors
 
-    content = run(load(params), folder, output)
+    with working("check"):
+        content = run(load(params), folder, output)
     emit(content, json)
     if json != "-":
         typer.echo("\n".join(in_words(content)))
@@ -43,7 +59,7 @@ def check(
 @app.command()
 def checks(
     output: Annotated[
-        Path | None, typer.Option(help="Write the page that explains them (docs/checks.md).")
+        Path | None, typer.Option(metavar=FILE, help="Page that explains them (docs/checks.md).")
     ] = None,
     json: JsonOption = None,
 ) -> None:

@@ -8,11 +8,16 @@ from typing import Annotated
 import typer
 
 from pipeline.cli_app import (
+    FILE,
+    FOLDER,
+    NAME,
+    NUMBER,
     JsonOption,
     OutputFile,
     OutputFolder,
-    ParametersOption,
     ParamsOption,
+    ScenarioOption,
+    SetFileOption,
     SetOption,
     StudyFolder,
     app,
@@ -20,16 +25,18 @@ from pipeline.cli_app import (
     file_there,
     load,
 )
+from pipeline.progress import working
 
 
 @app.command()
 def simulate(
     output: OutputFolder,
-    participants: Annotated[int, typer.Option(help="Number of people.")] = 300,
-    scenario: Annotated[str, typer.Option(help="base, pessimistic, optimistic or null.")] = "base",
-    seed: Annotated[int, typer.Option(help="Equal seeds give equal studies.")] = 1,
+    participants: Annotated[int, typer.Option(metavar=NUMBER, help="Persons.")] = 300,
+    scenario: ScenarioOption = "base",
+    seed: Annotated[int, typer.Option(metavar=NUMBER, help="Equal seeds give equal studies.")] = 1,
     set_: SetOption = None,
-    parameters: ParametersOption = None,
+    set_file: SetFileOption = None,
+    json: JsonOption = None,
 ) -> None:
     """Make a simulated study, its latent truth kept apart.
 
@@ -41,8 +48,12 @@ def simulate(
     from pipeline.simulate import NOTE, read_overrides
     from pipeline.simulate import simulate as run
 
-    overrides = read_overrides(parameters, set_ or [])
-    report = run(participants, scenario, seed, output, overrides)
+    overrides = read_overrides(set_file, set_ or [])
+    with working("simulate"):
+        report = run(participants, scenario, seed, output, overrides)
+    emit(report, json)
+    if json == "-":
+        return
     typer.echo(NOTE)
     typer.echo(
         f"{output}: {report['participants']} persons, {report['bouts']} bouts, "
@@ -54,20 +65,24 @@ def simulate(
 def ingest(
     studies: Annotated[
         list[str] | None,
-        typer.Argument(help="Maps in seeds/studies, or .toml files; several are pooled."),
+        typer.Argument(
+            metavar="STUDY", help="Maps in seeds/studies, or .toml files; several are pooled."
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Folder to write to; with --draft, the map's file.")
+        Path | None,
+        typer.Option(metavar=FOLDER, help="Folder to write to; with --draft, the map's file."),
     ] = None,
     source: Annotated[
         list[Path] | None,
         typer.Option(
+            metavar=FOLDER,
             help="Folder of the study's files; of several studies once per study, or once for "
-            "the folder that holds theirs."
+            "the folder that holds theirs.",
         ),
     ] = None,
     draft: Annotated[
-        Path | None, typer.Option(help="Write a first map for this table instead.")
+        Path | None, typer.Option(metavar=FILE, help="Write a first map for this table instead.")
     ] = None,
     cases_only: Annotated[
         bool, typer.Option("--cases-only", help="No readings: people to predict have none yet.")
@@ -86,7 +101,8 @@ def ingest(
     from pipeline.ingest_report import describe_report
     from pipeline.pooling import ingest_all
 
-    report = ingest_all(studies, source or [], output, cases_only=cases_only)
+    with working("ingest"):
+        report = ingest_all(studies, source or [], output, cases_only=cases_only)
     if json != "-":
         typer.echo("\n".join(describe_report(report)))
     emit(report, json)
@@ -109,16 +125,17 @@ def study(output: OutputFolder, params: ParamsOption = None) -> None:
     """
     from pipeline.study import run
 
-    run(load(params).study, output)
+    with working("study"):
+        run(load(params).study, output)
 
 
 @app.command()
 def reserve(
     folder: StudyFolder,
     output: OutputFolder,
-    trials: Annotated[str, typer.Option(help="Trials that become the baseline: odd, even.")] = (
-        "even"
-    ),
+    trials: Annotated[
+        str, typer.Option(metavar=NAME, help="Trials that become the baseline: odd, even.")
+    ] = ("even"),
     json: JsonOption = None,
 ) -> None:
     """Divide the trials before exercise between the baseline feature and the outcome.
@@ -141,9 +158,10 @@ def reserve(
 @app.command()
 def validate(
     table: Annotated[
-        Path, typer.Argument(help="A table of cases or measurements.", callback=file_there)
+        Path,
+        typer.Argument(metavar=FILE, help="A table of cases or measurements.", callback=file_there),
     ],
-    kind: Annotated[str, typer.Option(help="cases or measurements.")] = "cases",
+    kind: Annotated[str, typer.Option(metavar=NAME, help="cases or measurements.")] = "cases",
     json: JsonOption = None,
 ) -> None:
     """Check a table against the contract and list every violation.
@@ -163,13 +181,17 @@ def validate(
 
 @app.command()
 def score(
-    instrument: Annotated[str, typer.Argument(help="A name in seeds/instruments.toml, as pcs.")],
+    instrument: Annotated[
+        str, typer.Argument(metavar="INSTRUMENT", help="A name in seeds/instruments.toml, as pcs.")
+    ],
     table: Annotated[
-        Path, typer.Argument(help="csv, tsv, parquet, xlsx or sav.", callback=file_there)
+        Path,
+        typer.Argument(metavar=FILE, help="csv, tsv, parquet, xlsx or sav.", callback=file_there),
     ],
     output: OutputFile,
     prefix: Annotated[
-        str | None, typer.Option(help="Beginning of the columns' names; default <instrument>_.")
+        str | None,
+        typer.Option(metavar=NAME, help="Beginning of the columns' names; default <instrument>_."),
     ] = None,
     already_reversed: Annotated[
         bool, typer.Option("--already-reversed", help="Reversed items are stored reversed.")
@@ -210,7 +232,8 @@ def label(
     """
     from pipeline.label import rules_in_words, run
 
-    summary = run(load(params).label, folder, output)
+    with working("label"):
+        summary = run(load(params).label, folder, output)
     emit(summary, json)
     if json != "-":
         for e in summary["endpoints"]:
@@ -231,45 +254,58 @@ def reliability(folder: StudyFolder, params: ParamsOption = None, json: JsonOpti
     """
     from pipeline.reliability import describe, run
 
-    records = run(load(params).label, folder)
+    with working("reliability"):
+        records = run(load(params).label, folder)
     emit(records, json)
     if json != "-":
         typer.echo("\n".join(describe(records, folder)))
 
 
 @app.command()
-def featurize(folder: StudyFolder, output: OutputFile, params: ParamsOption = None) -> None:
+def featurize(
+    folder: StudyFolder,
+    output: OutputFile,
+    params: ParamsOption = None,
+    json: JsonOption = None,
+) -> None:
     """Stage: build the feature table.
 
     Example: eih featurize outputs/demo --output outputs/demo/features.parquet
     """
     from pipeline.featurize import run
 
-    made = run(load(params).featurize, folder, output)
-    typer.echo(
-        f"{output}: {made['rows']} rows, {made['features']} features, "
-        f"{made['absent']} of them not measured in this study"
-    )
+    with working("featurize"):
+        made = run(load(params).featurize, folder, output)
+    emit(made, json)
+    if json != "-":
+        typer.echo(
+            f"{output}: {made['rows']} rows, {made['features']} features, "
+            f"{made['absent']} of them not measured in this study"
+        )
 
 
 @app.command()
 def zscore(
     table: Annotated[
-        Path, typer.Argument(help="Cases with sensory testing as measured.", callback=file_there)
+        Path,
+        typer.Argument(
+            metavar=FILE, help="Cases with sensory testing as measured.", callback=file_there
+        ),
     ],
-    reference: Annotated[
-        Path, typer.Option(help="Reference: parameter, mean, sd ...", callback=file_there)
+    norms: Annotated[
+        Path,
+        typer.Option(metavar=FILE, help="Reference: parameter, mean, sd ...", callback=file_there),
     ],
     output: OutputFile,
     json: JsonOption = None,
 ) -> None:
     """Turn sensory testing into z-scores against a reference table, + = gain of function.
 
-    Example: eih zscore cases.csv --reference norms.csv --output cases_z.csv
+    Example: eih zscore cases.csv --norms norms.csv --output cases_z.csv
     """
     from pipeline.zscore import run
 
-    known = run(table, reference, output)
+    known = run(table, norms, output)
     emit(known, json)
     if json != "-":
         typer.echo(f"{output}: " + ", ".join(f"{n} {k} rows" for n, k in known.items()))

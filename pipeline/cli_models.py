@@ -8,24 +8,35 @@ from typing import Annotated
 import typer
 
 from pipeline.cli_app import (
+    COLUMN,
+    COLUMNS,
+    FILE,
+    FOLDER,
+    NAME,
+    NAMES,
     FeatureTable,
     JsonOption,
     OutcomeTable,
     OutputFile,
     OutputFolder,
-    ParametersOption,
+    PageOption,
     ParamsOption,
-    SetOption,
+    RecordTooFewOption,
     StudyFolder,
+    TargetOption,
     app,
     emit,
     file_there,
     folder_there,
     load,
 )
+from pipeline.progress import working
 
 TrainedTarget = Annotated[
-    Path, typer.Argument(help="Output folder of a trained target.", callback=folder_there)
+    Path,
+    typer.Argument(
+        metavar=FOLDER, help="Output folder of a trained target.", callback=folder_there
+    ),
 ]
 
 
@@ -33,29 +44,31 @@ TrainedTarget = Annotated[
 def train(
     features: FeatureTable,
     outcomes: OutcomeTable,
-    target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")],
+    target: TargetOption,
     output: OutputFolder,
-    record_too_few: Annotated[
-        bool,
-        typer.Option(
-            "--record-too-few",
-            help="Too few events: write the reason and end with 0, so that other targets go on.",
-        ),
-    ] = False,
+    record_too_few: RecordTooFewOption = False,
     params: ParamsOption = None,
+    json: JsonOption = None,
 ) -> None:
     """Stage: validate the ladder by person, choose a candidate, make bundles.
 
     Example: eih train --features outputs/demo/features.parquet --outcomes
     outputs/demo/outcomes.parquet --target response --output outputs/demo/response
     """
+    from pipeline.io import read_json
+    from pipeline.target_folder import SELECTION
     from pipeline.train import run, run_or_record
 
     tables = (features, outcomes)
     settings = load(params).train
-    chosen = (run_or_record if record_too_few else run)(settings, tables, target, output)
+    with working(f"train {target}"):
+        chosen = (run_or_record if record_too_few else run)(settings, tables, target, output)
+    if json:
+        emit(read_json(output / "train" / SELECTION), json)
+    if json == "-":
+        return
     if chosen is None:
-        typer.echo(f"{target}: not enough data, see {output / 'train' / 'selection.json'}")
+        typer.echo(f"{target}: not enough data, see {output / 'train' / SELECTION}")
         return
     losses = ", ".join(f"{n} {v:.4f}" for n, v in chosen.log_loss.items())
     typer.echo(f"{target}: chose '{chosen.selected}' (log loss out of fold: {losses})")
@@ -76,7 +89,8 @@ def joint(
     """
     from pipeline.joint import run, sentence
 
-    result = run(load(params), (features, outcomes), output)
+    with working("joint"):
+        result = run(load(params), (features, outcomes), output)
     emit(result, json)
     if json != "-":
         typer.echo(sentence(result))
@@ -85,37 +99,56 @@ def joint(
 @app.command()
 def evaluate(
     predictions: Annotated[
-        Path, typer.Argument(help="Table with outcomes and predicted risks.", callback=file_there)
+        Path,
+        typer.Argument(
+            metavar=FILE, help="Table with outcomes and predicted risks.", callback=file_there
+        ),
     ],
-    outcome: Annotated[str, typer.Option(help="Column of the 0/1 outcome.")] = "y",
-    probability: Annotated[str, typer.Option(help="Column of the predicted risk.")] = "p",
-    versus: Annotated[str | None, typer.Option(help="Column of a second model's risk.")] = None,
+    outcome: Annotated[str, typer.Option(metavar=COLUMN, help="Of the 0/1 outcome.")] = "y",
+    probability: Annotated[str, typer.Option(metavar=COLUMN, help="Of the predicted risk.")] = "p",
+    versus: Annotated[
+        str | None, typer.Option(metavar=COLUMN, help="Of a second model's risk.")
+    ] = None,
     cluster: Annotated[
         str | None,
         typer.Option(
-            help="Column(s) of the person, joined by commas. Default: study_id and "
-            "participant_id where present, else every row is a person."
+            metavar=COLUMNS,
+            help="Of the person. Default: study_id and participant_id where present, else every "
+            "row is a person.",
         ),
     ] = None,
     interval: Annotated[
-        str | None, typer.Option(help="Of the AUC: auto, delong, clustered or bootstrap.")
+        str | None,
+        typer.Option(metavar=NAME, help="Of the AUC: auto, delong, clustered or bootstrap."),
     ] = None,
     harm_ratio: Annotated[
         float | None,
-        typer.Option(help="Harm of needless over benefit of needed action: threshold h / (1 + h)."),
+        typer.Option(
+            metavar="H",
+            help="Harm of needless over benefit of needed action: threshold H / (1 + H).",
+        ),
     ] = None,
     thresholds: Annotated[
-        str | None, typer.Option(help="Risks at which net benefit is reported, with commas.")
+        str | None,
+        typer.Option(metavar="P,...", help="Risks at which net benefit is reported."),
     ] = None,
     by: Annotated[
-        str | None, typer.Option(help="Column(s) of subgroups, joined by commas.")
+        str | None, typer.Option(metavar=COLUMNS, help="Whose values are subgroups.")
     ] = None,
     cases: Annotated[
         Path | None,
-        typer.Option(help="Cases, for subgroup columns the predictions lack.", callback=file_there),
+        typer.Option(
+            metavar=FILE,
+            help="Cases, for subgroup columns the predictions lack.",
+            callback=file_there,
+        ),
     ] = None,
-    ladder: Annotated[bool, typer.Option(help="Judge every candidate of a training run.")] = False,
-    output: Annotated[Path | None, typer.Option(help="With --ladder: folder to write to.")] = None,
+    ladder: Annotated[
+        bool, typer.Option("--ladder", help="Judge every candidate of a training run.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar=FOLDER, help="Folder to write to, with --ladder.")
+    ] = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -131,45 +164,16 @@ def evaluate(
     if ladder:
         if output is None:
             raise typer.BadParameter("--ladder needs --output.")
-        metrics = run_ladder(settings, predictions, output, cases)
-        typer.echo(metrics.get("not_enough_data") or metrics["verdict"]["sentence"])
+        with working("evaluate"):
+            metrics = run_ladder(settings, predictions, output, cases)
         emit(metrics, json)
+        if json != "-":
+            typer.echo(metrics.get("not_enough_data") or metrics["verdict"]["sentence"])
         return
     columns = Columns(outcome=outcome, cluster=tuple(cluster.split(",")) if cluster else ())
     groups = (tuple(by.split(",")) if by else (), cases)
-    result = run(settings, predictions, columns, (probability, versus), groups)
-    emit(result, json)
-    if json != "-":
-        typer.echo(sentence(result))
-
-
-@app.command()
-def samplesize(
-    outcome: Annotated[str, typer.Option(help="binary or continuous.")],
-    parameters: Annotated[int, typer.Option(help="Coefficients considered, before selection.")],
-    prevalence: Annotated[float | None, typer.Option(help="Binary: share of events.")] = None,
-    c_statistic: Annotated[float | None, typer.Option(help="Binary: anticipated.")] = None,
-    r2: Annotated[
-        float | None, typer.Option(help="Anticipated R² (binary: of Cox and Snell).")
-    ] = None,
-    mean: Annotated[float | None, typer.Option(help="Continuous: mean of the outcome.")] = None,
-    sd: Annotated[float | None, typer.Option(help="Continuous: SD of the outcome.")] = None,
-    shrinkage: Annotated[float, typer.Option(help="Least shrinkage of coefficients.")] = 0.9,
-    bouts: Annotated[float, typer.Option(help="Bouts per person.")] = 1.0,
-    icc: Annotated[
-        float, typer.Option(help="Correlation of the outcome between bouts of a person.")
-    ] = 0.0,
-    json: JsonOption = None,
-) -> None:
-    """Persons needed to develop a model (Riley criteria), with repeated bouts.
-
-    Example: eih samplesize --outcome binary --prevalence 0.3 --c-statistic 0.7 --parameters 10
-    --bouts 3 --icc 0.4 --json -
-    """
-    from pipeline.samplesize import Question, run, sentence
-
-    question = Question(outcome, parameters, prevalence, c_statistic, r2, mean, sd, shrinkage)
-    result = run(question, bouts, icc)
+    with working("evaluate"):
+        result = run(settings, predictions, columns, (probability, versus), groups)
     emit(result, json)
     if json != "-":
         typer.echo(sentence(result))
@@ -180,24 +184,28 @@ def biomarker(
     folder: StudyFolder,
     candidate: Annotated[
         list[str] | None,
-        typer.Option(help="Feature, column of cases or family; repeat it. Default: the panel."),
+        typer.Option(
+            metavar=NAME, help="Feature, column of cases or family; repeat it. Default: the panel."
+        ),
     ] = None,
-    base: Annotated[
-        str | None, typer.Option(help="What is known already, joined by commas.")
-    ] = None,
-    target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")] = "response",
+    base: Annotated[str | None, typer.Option(metavar=NAMES, help="What is known already.")] = None,
+    target: TargetOption = "response",
     endpoint: Annotated[
         str | None,
-        typer.Option(help="Several joined by commas: a list of results. Default: the primary one."),
+        typer.Option(
+            metavar=NAMES, help="Default: the primary one. Of several, a list of results."
+        ),
     ] = None,
     reliability: Annotated[
-        list[str] | None, typer.Option(help="Of a candidate, as name=0.7; repeat it.")
+        list[str] | None,
+        typer.Option(metavar="NAME=R", help="Of a candidate, as pcs_total=0.7; repeat it."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for tables and forest plot.")] = None,
-    page: Annotated[Path | None, typer.Option(help="Markdown file of the main figures.")] = None,
-    record_too_few: Annotated[
-        bool, typer.Option("--record-too-few", help="Too few events: write the reason, end with 0.")
-    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar=FOLDER, help="Folder to write to: tables and forest plot."),
+    ] = None,
+    page: PageOption = None,
+    record_too_few: RecordTooFewOption = False,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -214,7 +222,9 @@ def biomarker(
     question = Question(target, tuple(candidate or ()), names, read_reliability(reliability or ()))
     endpoints = tuple((endpoint or loaded.biomarker.endpoint).split(","))
     written = Written(output, page, record_too_few)
-    results = run_endpoints((loaded.biomarker, loaded.label), folder, question, endpoints, written)
+    sections = (loaded.biomarker, loaded.label)
+    with working("biomarker"):
+        results = run_endpoints(sections, folder, question, endpoints, written)
     emit(results[0] if len(results) == 1 else {"endpoints": results}, json)
     if json != "-":
         for result in results:
@@ -225,17 +235,20 @@ def biomarker(
 def explain(
     target: TrainedTarget,
     features: Annotated[
-        Path, typer.Option(help="Feature table it was trained on.", callback=file_there)
+        Path,
+        typer.Option(metavar=FILE, help="Feature table it was trained on.", callback=file_there),
     ],
     output: OutputFolder,
     outcomes: Annotated[
         Path | None,
         typer.Option(
+            metavar=FILE,
             help="Outcome table: how ranks and reasons move on resampled persons.",
             callback=file_there,
         ),
     ] = None,
     params: ParamsOption = None,
+    json: JsonOption = None,
 ) -> None:
     """Stage: exact contributions on the log-odds scale.
 
@@ -246,7 +259,10 @@ def explain(
 
     chosen = load(params)
     refitting = None if outcomes is None else Refitting(outcomes, chosen.train)
-    for name, found in run(chosen.explain, target, features, output, refitting).items():
+    with working("explain"):
+        summary = run(chosen.explain, target, features, output, refitting)
+    emit(summary, json)
+    for name, found in summary.items() if json != "-" else ():
         typer.echo(f"{name}: additive to {found['largest_additivity_gap']:.1e} log-odds")
 
 
@@ -259,7 +275,9 @@ def report(folder: StudyFolder, output: OutputFolder, params: ParamsOption = Non
     from pipeline.report import run
 
     loaded = load(params)
-    typer.echo(str(run(loaded.report, folder, loaded.targets, output)))
+    with working("report"):
+        page = run(loaded.report, folder, loaded.targets, output)
+    typer.echo(str(page))
 
 
 @app.command()
@@ -267,6 +285,7 @@ def register(
     target: TrainedTarget,
     output: OutputFile,
     params: ParamsOption = None,
+    json: JsonOption = None,
 ) -> None:
     """Stage: log runs, figures and the model to MLflow, alias 'candidate' ('champion' if promoted).
 
@@ -274,7 +293,11 @@ def register(
     """
     from pipeline.register import run
 
-    done = run(load(params).register, target, output)
+    with working("register"):
+        done = run(load(params).register, target, output)
+    emit(done, json)
+    if json == "-":
+        return
     if "not_enough_data" in done:
         typer.echo(f"{target}: nothing to register, {done['not_enough_data']}")
         return
@@ -301,43 +324,5 @@ def results(output: OutputFile, params: ParamsOption = None) -> None:
     """
     from pipeline.summary import results as run
 
-    run(load(params), output)
-
-
-@app.command()
-def rehearse(
-    output: OutputFolder,
-    scenario: Annotated[str, typer.Option(help="base, pessimistic, optimistic or null.")] = "base",
-    participants: Annotated[str, typer.Option(help="Persons; several joined by commas.")] = "100",
-    runs: Annotated[int, typer.Option(min=1, help="Studies of each design.")] = 200,
-    target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")] = "response",
-    population: Annotated[int, typer.Option(min=100, help="Persons the truth rests on.")] = 3000,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    set_: SetOption = None,
-    parameters: ParametersOption = None,
-    track: Annotated[bool, typer.Option(help="Log the table to MLflow.")] = True,
-    params: ParamsOption = None,
-    json: JsonOption = None,
-) -> None:
-    """Run the whole pipeline on many simulated studies: bias, coverage, false finds, power.
-
-    A run that was stopped goes on where it was.
-
-    Example: eih rehearse --scenario null --participants 100,200 --runs 200 --output outputs/plan
-    """
-    from pipeline.progress import counting
-    from pipeline.rehearse import Design, as_markdown, run, sizes
-    from pipeline.simulate import read_overrides
-
-    loaded = load(params)
-    overrides = read_overrides(parameters, set_ or [])
-    designs = [Design(scenario, n, target, overrides, population) for n in sizes(participants)]
-    with counting("rehearse", "studies", runs * len(designs)) as progress:
-        content = run(designs, loaded, output, runs, jobs, progress)
-    if track:
-        from pipeline.tracking import log_rehearsal
-
-        log_rehearsal((loaded.register.tracking_uri, loaded.register.experiment), content, output)
-    emit(content, json)
-    if json != "-":
-        typer.echo(as_markdown(content))
+    with working("results"):
+        run(load(params), output)

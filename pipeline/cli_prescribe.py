@@ -8,6 +8,11 @@ from typing import Annotated
 import typer
 
 from pipeline.cli_app import (
+    COLUMN,
+    COLUMNS,
+    FILE,
+    FOLDER,
+    NAMES,
     JsonOption,
     OutputFile,
     OutputFolder,
@@ -17,19 +22,27 @@ from pipeline.cli_app import (
     emit,
     load,
 )
+from pipeline.progress import working
 
 
 @app.command()
 def contrast(
     folder: StudyFolder,
-    by: Annotated[str, typer.Option(help="Column of cases whose values are the exercises.")],
-    reference: Annotated[str, typer.Option(help="The value that the other is compared with.")],
+    by: Annotated[str, typer.Option(metavar=COLUMN, help="Whose values are the exercises.")],
+    reference: Annotated[
+        str, typer.Option(metavar="VALUE", help="That the others are compared with.")
+    ],
     where: Annotated[
-        list[str] | None, typer.Option(help="Only bouts with COLUMN=VALUE; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Only these bouts; repeat it."),
     ] = None,
-    subgroups: Annotated[str, typer.Option(help="Columns of cases, joined by commas.")] = "",
-    endpoints: Annotated[str, typer.Option(help="Joined by commas; default: all.")] = "",
-    output: Annotated[Path | None, typer.Option(help="Table of all estimates.")] = None,
+    subgroups: Annotated[
+        str, typer.Option(metavar=COLUMNS, help="In whose values to compare as well.")
+    ] = "",
+    endpoint: Annotated[str, typer.Option(metavar=NAMES, help="Default: all.")] = "",
+    output: Annotated[
+        Path | None, typer.Option(metavar=FILE, help="File to write: all estimates.")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """How much two exercises differ: within persons of a crossover, or between randomised arms.
@@ -40,8 +53,9 @@ def contrast(
     from pipeline.contrast import Question, lines, run
 
     chosen = dict(w.partition("=")[::2] for w in where or [])
-    names = (tuple(n for n in text.split(",") if n) for text in (subgroups, endpoints))
-    result = run(folder, Question(by, reference, chosen, *names), output)
+    names = (tuple(n for n in text.split(",") if n) for text in (subgroups, endpoint))
+    with working("contrast"):
+        result = run(folder, Question(by, reference, chosen, *names), output)
     emit(result, json)
     if json != "-":
         typer.echo("\n".join(lines(result)))
@@ -61,7 +75,8 @@ def policy(
     from pipeline.policy import run
     from pipeline.policy_words import sentence
 
-    result = run(load(params), folder, output)
+    with working("policy"):
+        result = run(load(params), folder, output)
     emit(result, json)
     if json != "-":
         typer.echo(sentence(result))
@@ -70,11 +85,20 @@ def policy(
 
 @app.command()
 def prescribe(
-    model: Annotated[Path, typer.Option(help="What 'eih policy' wrote, or its study folder.")],
-    input: Annotated[Path, typer.Option(help="Cases; the exercise they name is not looked at.")],
+    model: Annotated[
+        Path,
+        typer.Option(
+            metavar=FOLDER, help="A study's output folder, or what 'eih policy' wrote there."
+        ),
+    ],
+    input: Annotated[
+        Path,
+        typer.Option(metavar=FILE, help="Cases: the exercise they name is not looked at."),
+    ],
     output: OutputFile,
     menu: Annotated[
-        Path | None, typer.Option(help="TOML of options; default: seeds/exercise_menu.toml.")
+        Path | None,
+        typer.Option(metavar=FILE, help="TOML of options; default: seeds/exercise_menu.toml."),
     ] = None,
     allow_associational: Annotated[
         bool,
@@ -91,7 +115,8 @@ def prescribe(
     """
     from pipeline.prescribe import lines, run
 
-    result = run(model, input, output, menu, allow_associational=allow_associational)
+    with working("prescribe"):
+        result = run(model, input, output, menu, allow_associational=allow_associational)
     emit(result, json)
     if json != "-":
         typer.echo("\n".join(lines(result)))

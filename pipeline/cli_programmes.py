@@ -7,23 +7,40 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli_app import JsonOption, OutputFile, ParamsOption, StudyFolder, app, emit, load
+from pipeline.cli_app import (
+    COLUMN,
+    COLUMNS,
+    FOLDER,
+    NUMBER,
+    JsonOption,
+    OutputFile,
+    PageOption,
+    ParamsOption,
+    StudyFolder,
+    app,
+    emit,
+    load,
+)
+from pipeline.progress import working
 
 
 @app.command()
 def trajectory(
     folder: StudyFolder,
-    by: Annotated[str, typer.Option(help="Column of cases that makes groups; '' for none.")] = (
-        "modality"
-    ),
+    by: Annotated[
+        str, typer.Option(metavar=COLUMN, help="Whose values are groups; '' for none.")
+    ] = "modality",
     known: Annotated[
-        str, typer.Option(help="Columns of cases the dropout weights rest on, joined by commas.")
+        str, typer.Option(metavar=COLUMNS, help="That the dropout weights rest on.")
     ] = "age_years,sex",
-    resamples: Annotated[int, typer.Option(min=100, help="Resamples of the persons.")] = 500,
+    resamples: Annotated[
+        int, typer.Option(metavar=NUMBER, min=100, help="Resamples of the persons.")
+    ] = 500,
     output: Annotated[
-        Path | None, typer.Option("--output", help="Folder for the JSON and the table.")
+        Path | None,
+        typer.Option(metavar=FOLDER, help="Folder to write to: the JSON and the table."),
     ] = None,
-    page: Annotated[Path | None, typer.Option(help="Markdown page of aggregate figures.")] = None,
+    page: PageOption = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -38,7 +55,8 @@ def trajectory(
 
     names = tuple(n for n in known.split(",") if n)
     asked = Asked(by, names, resamples)
-    result = run(load(params).label, folder, asked)
+    with working("trajectory"):
+        result = run(load(params).label, folder, asked)
     if output is not None:
         write(result, output)
     if page is not None:

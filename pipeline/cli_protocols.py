@@ -8,16 +8,39 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli_app import JsonOption, ParamsOption, app, emit, folder_there, load
+from pipeline.cli_app import (
+    COLUMN,
+    FOLDER,
+    NAME,
+    NAMES,
+    NUMBER,
+    NUMBERS,
+    SHARE,
+    JobsOption,
+    JsonOption,
+    ParamsOption,
+    TargetOption,
+    app,
+    emit,
+    folder_there,
+    load,
+)
+from pipeline.progress import working
 
 Trained = Annotated[
-    Path, typer.Argument(help="Output folder of a study after featurize.", callback=folder_there)
+    Path,
+    typer.Argument(
+        metavar=FOLDER, help="Output folder of a study after featurize.", callback=folder_there
+    ),
 ]
-Target = Annotated[str, typer.Option(help="response, hyperalgesia or flare.")]
-One = Annotated[str, typer.Option(help="A rung of the ladder, or 'selected' for its choice.")]
-Several = Annotated[str, typer.Option(help="Rungs of the ladder, joined by commas.")]
-Resamples = Annotated[int, typer.Option(min=2, help="Person-resamples; more continue a run.")]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default: train.jobs.")]
+One = Annotated[
+    str, typer.Option(metavar=NAME, help="A rung of the ladder, or 'selected' for its choice.")
+]
+Several = Annotated[str, typer.Option(metavar=NAMES, help="Rungs of the ladder.")]
+Resamples = Annotated[
+    int,
+    typer.Option(metavar=NUMBER, min=2, help="Resamples of the persons; more go on with a run."),
+]
 
 
 def _subject(params: Path | None, folder: Path, target: str, jobs: int | None) -> Any:
@@ -36,10 +59,10 @@ def _say(result: dict[str, Any], json: str | None, text: str) -> None:
 @app.command()
 def optimism(
     folder: Trained,
-    target: Target = "response",
+    target: TargetOption = "response",
     candidate: One = "logistic",
     resamples: Resamples = 200,
-    jobs: Jobs = None,
+    jobs: JobsOption = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -51,7 +74,8 @@ def optimism(
     """
     from pipeline.optimism import run
 
-    result = run(_subject(params, folder, target, jobs), candidate, resamples)
+    with working("optimism"):
+        result = run(_subject(params, folder, target, jobs), candidate, resamples)
     auc, head = result["metrics"]["auc"], result["headline"]
     _say(
         result,
@@ -64,13 +88,16 @@ def optimism(
 @app.command()
 def stability(
     folder: Trained,
-    target: Target = "response",
+    target: TargetOption = "response",
     candidate: One = "logistic",
     resamples: Resamples = 200,
     threshold: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Default: the event rate.")
+        float | None,
+        typer.Option(
+            metavar=SHARE, min=0.0, max=1.0, help="Risk that splits; default: the event rate."
+        ),
     ] = None,
-    jobs: Jobs = None,
+    jobs: JobsOption = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -82,7 +109,8 @@ def stability(
     """
     from pipeline.stability import run
 
-    result = run(_subject(params, folder, target, jobs), candidate, resamples, threshold)
+    with working("stability"):
+        result = run(_subject(params, folder, target, jobs), candidate, resamples, threshold)
     _say(
         result,
         json,
@@ -95,9 +123,11 @@ def stability(
 @app.command()
 def audit(
     folder: Trained,
-    target: Target = "response",
-    permutations: Annotated[int, typer.Option(min=19, help="Shuffles of the outcomes.")] = 199,
-    jobs: Jobs = None,
+    target: TargetOption = "response",
+    permutations: Annotated[
+        int, typer.Option(metavar=NUMBER, min=19, help="Shuffles of the outcomes.")
+    ] = 199,
+    jobs: JobsOption = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -109,17 +139,21 @@ def audit(
     """
     from pipeline.audit import run
 
-    result = run(_subject(params, folder, target, jobs), permutations)
+    with working("audit"):
+        result = run(_subject(params, folder, target, jobs), permutations)
     _say(result, json, f"{target}: {result['sentence']}")
 
 
 @app.command(name="internal-external")
 def internal_external(
     folder: Trained,
-    by: Annotated[str, typer.Option(help="Column of cases: study_id, site_id, condition ...")],
-    target: Target = "response",
+    by: Annotated[
+        str,
+        typer.Option(metavar=COLUMN, help="Whose values are left out: study_id, condition ..."),
+    ],
+    target: TargetOption = "response",
     candidates: Several = "stratum,baseline,logistic",
-    jobs: Jobs = None,
+    jobs: JobsOption = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -130,7 +164,8 @@ def internal_external(
     from pipeline.internal_external import run
 
     names = tuple(candidates.split(","))
-    result = run(_subject(params, folder, target, jobs), by, names)
+    with working("internal-external"):
+        result = run(_subject(params, folder, target, jobs), by, names)
     lines = [
         f"{target}, {name}: AUC {found['auc']['estimate']:.3f} ({found['auc']['lower']:.3f} to "
         f"{found['auc']['upper']:.3f}), in a new {by} {found['auc']['prediction_lower']:.3f} to "
@@ -143,11 +178,15 @@ def internal_external(
 @app.command()
 def temporal(
     folder: Trained,
-    by: Annotated[str, typer.Option(help="Numeric column of cases that orders rows.")] = "period",
-    cut: Annotated[float | None, typer.Option(help="Last value learnt from.")] = None,
-    target: Target = "response",
+    by: Annotated[
+        str, typer.Option(metavar=COLUMN, help="Whose numbers order the rows.")
+    ] = "period",
+    cut: Annotated[
+        float | None, typer.Option(metavar="VALUE", help="Last value learnt from.")
+    ] = None,
+    target: TargetOption = "response",
     candidates: Several = "stratum,baseline,logistic",
-    jobs: Jobs = None,
+    jobs: JobsOption = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -158,7 +197,8 @@ def temporal(
     from pipeline.temporal import run
 
     names = tuple(candidates.split(","))
-    result = run(_subject(params, folder, target, jobs), by, cut, names)
+    with working("temporal"):
+        result = run(_subject(params, folder, target, jobs), by, cut, names)
     lines = [
         f"{target}, {name}: AUC {found['auc']['estimate']:.3f} ({found['auc']['lower']:.3f} to "
         f"{found['auc']['upper']:.3f}) after {by} {result['cut']:g}"
@@ -170,10 +210,10 @@ def temporal(
 @app.command(name="learning-curve")
 def learning_curve(
     folder: Trained,
-    target: Target = "response",
+    target: TargetOption = "response",
     candidates: Several = "stratum,baseline,logistic",
-    sizes: Annotated[str, typer.Option(help="Persons to learn from, joined by commas.")] = "",
-    jobs: Jobs = None,
+    sizes: Annotated[str, typer.Option(metavar=NUMBERS, help="Persons to learn from.")] = "",
+    jobs: JobsOption = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -185,7 +225,8 @@ def learning_curve(
 
     wanted = tuple(int(s) for s in sizes.split(",") if s)
     names = tuple(candidates.split(","))
-    result = run(_subject(params, folder, target, jobs), names, wanted)
+    with working("learning-curve"):
+        result = run(_subject(params, folder, target, jobs), names, wanted)
     lines = [
         f"{p['candidate']}, {p['n_participants']} persons: log loss {p['log_loss']:.4f}, "
         f"AUC {p['auc']:.3f}"

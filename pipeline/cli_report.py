@@ -7,22 +7,26 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli_app import ParamsOption, StudyFolder, app, load
+from pipeline.cli_app import FILE, FOLDER, JsonOption, ParamsOption, StudyFolder, app, emit, load
 
 
 @app.command()
 def tripod(
     folder: StudyFolder,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for the sheets; default: FOLDER/report.")
+        Path | None,
+        typer.Option(metavar=FOLDER, help="Folder to write to; default: report in the study's."),
     ] = None,
     draft: Annotated[
-        Path | None, typer.Option(help="Write an empty study.toml here, and nothing else.")
+        Path | None,
+        typer.Option(metavar=FILE, help="Write an empty study.toml here, and nothing else."),
     ] = None,
     study_text: Annotated[
-        Path | None, typer.Option(help="What only you know; default: report.study_text.")
+        Path | None,
+        typer.Option(metavar=FILE, help="What only you know; default: report.study_text."),
     ] = None,
     params: ParamsOption = None,
+    json: JsonOption = None,
 ) -> None:
     """TRIPOD+AI and PROBAST+AI sheets of a study, from its artefacts; gaps are listed as gaps.
 
@@ -38,6 +42,10 @@ def tripod(
     loaded = load(params)
     text = loaded.report.study_text if study_text is None else str(study_text)
     guides = run(folder, loaded.targets, text, output or folder / "report")
+    gaps = [{"item": g.number, "topic": g.topic, "asks": g.asks} for g in guides.gaps]
+    emit({"sentence": guides.sentence, "gaps": gaps}, json)
+    if json == "-":
+        return
     typer.echo(guides.sentence)
     for item in guides.gaps:
         typer.echo(f"  gap {item.number}, {item.topic}: {item.asks}")

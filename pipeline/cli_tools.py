@@ -7,15 +7,20 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli_app import JsonOption, app, emit
+from pipeline.cli_app import FOLDER, NUMBER, JsonOption, app, emit
+from pipeline.progress import working
 
 SHOWN = "--browser/--no-browser"
 
 
 @app.command()
 def explore(
-    model: Annotated[Path, typer.Option(help="A bundle, or a study's output folder.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8765,
+    model: Annotated[
+        Path, typer.Option(metavar=FOLDER, help="A bundle, or a study's output folder.")
+    ],
+    port: Annotated[
+        int, typer.Option(metavar=NUMBER, min=0, max=65535, help="0: any free one.")
+    ] = 8765,
     browser: Annotated[bool, typer.Option(SHOWN, help="Open the page.")] = True,
 ) -> None:
     """Enter one person and one exercise on a local page; nothing is kept. Ends with Ctrl-C.
@@ -30,7 +35,8 @@ def explore(
 @app.command()
 def doctor(
     store: Annotated[
-        str | None, typer.Option(help="MLflow store. Default: the one of params.yaml.")
+        str | None,
+        typer.Option(metavar="URI", help="MLflow store; default: the one of params.yaml."),
     ] = None,
     json: JsonOption = None,
 ) -> None:
@@ -42,7 +48,8 @@ def doctor(
     """
     from pipeline.doctor import examine, in_words, require_healthy
 
-    found = examine(store)
+    with working("doctor"):
+        found = examine(store)
     emit(found, json)
     if json != "-":
         typer.echo("\n".join(in_words(found)))

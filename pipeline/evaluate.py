@@ -29,6 +29,7 @@ from pipeline.figures import (
 from pipeline.io import read_json, read_table, write_json, write_table
 from pipeline.judging import EVERY_ROW, Columns, Predictions, judging_settings, read_predictions
 from pipeline.operating_points import risk_histogram, threshold_table
+from pipeline.progress import tracked
 from pipeline.subgroups import flat_table, judge_columns, usable, with_cases
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
 from pipeline.uncertainty_judged import JUDGED, judge_uncertainty
@@ -201,7 +202,8 @@ def run_ladder(
     names = [c for c in read_table(predictions).columns if c.startswith("p_")]
     read = read_predictions(predictions, Columns(), names)
     settings = judging_settings(params)
-    found = {n.removeprefix("p_"): judge(read.judged, r, settings) for n, r in read.risks.items()}
+    risks = tracked(list(read.risks.items()), "evaluate", "candidates")
+    found = {n.removeprefix("p_"): judge(read.judged, r, settings) for n, r in risks}
     metrics = {
         **_people(read),
         "n_without_target": selection["n_without_target"],

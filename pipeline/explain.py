@@ -40,8 +40,8 @@ from pipeline.explanation_figures import (
     interaction_figure,
 )
 from pipeline.io import read_table, write_json, write_table
+from pipeline.progress import show_progress
 from pipeline.protocols import Subject, subject_of
-from pipeline.resume import show_progress
 from pipeline.target_folder import ONE_PERSON, why_no_model
 
 FAMILIES = {s.name: s.family for s in SPECS}
@@ -162,7 +162,7 @@ def _refit(subject: Subject, name: str, rows: pd.DataFrame, n_refits: int) -> Re
     execution = replace(
         subject.execution(f"explain_{name}"),
         store=None,
-        progress=show_progress(f"explain {name} {subject.target}"),
+        progress=show_progress(f"explain {name} {subject.target}", "refits"),
     )
     data = (subject.learning, subject.data.person)
     return explain_refits(

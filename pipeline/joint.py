@@ -30,6 +30,7 @@ from pipeline.config import JointParams, Params
 from pipeline.dataset import Dataset, block_record, load_dataset, usable_columns
 from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
+from pipeline.progress import tracked
 from pipeline.target_folder import NOT_ENOUGH_DATA
 from pipeline.train import fold_labels
 from pipeline.uncertainty import Sureness, uncertainty_rules
@@ -166,7 +167,8 @@ def validate(two: TwoTargets, params: JointParams) -> tuple[Matrix, Matrix]:
     shape = (two.plan.n_repeats, two.plan.n_rows, len(CLASSES))
     model, shares = np.full(shape, np.nan), np.full(shape, np.nan)
     columns = list(two.X.columns)
-    for fold, order in zip(two.plan.folds, two.fitted, strict=True):
+    folds = list(zip(two.plan.folds, two.fitted, strict=True))
+    for fold, order in tracked(folds, "joint", "folds"):
         known = order[fold.train][np.isfinite(order[fold.train])].astype(np.int64)
         shares[fold.repeat, fold.test] = np.bincount(known, minlength=3) / len(known)
         learnt = np.full(len(order), np.nan)

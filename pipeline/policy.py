@@ -36,6 +36,7 @@ from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
 from pipeline.policy_rows import EXERCISE, PolicyRows, read_policy_rows
 from pipeline.policy_words import METRICS, OVERLAP, TARGETING, overlap_note, verdict
+from pipeline.progress import tracked
 from pipeline.target_folder import NOT_ENOUGH_DATA
 
 Vector = npt.NDArray[np.float64]
@@ -128,7 +129,7 @@ def cross_fit(rows: PolicyRows, settings: PolicyParams) -> Said:
     designed = np.zeros(shape)
     utility = np.full(shape[0], np.nan)
     judged = rows.two.judged()[0]
-    for fold, order in rows.folds:
+    for fold, order in tracked(rows.folds, "policy", "folds"):
         learning = rows.learning(order)
         for target, own in ((individual, True), (average, False)):
             terms = rows.terms(fold.train, individual=own)

@@ -96,7 +96,7 @@ class PredictOptions:
         if self.engine not in ENGINES:
             raise ConfigError(f"--engine: expected local or spark, found '{self.engine}'.")
         if self.engine == SPARK and (self.resume or self.workers > 1):
-            option = "--resume" if self.resume else "--workers"
+            option = "--resume" if self.resume else "--jobs"
             raise ConfigError(
                 f"{option}: expected it with --engine local only. Spark has its own workers and "
                 "tries lost tasks again."

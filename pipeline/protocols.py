@@ -24,8 +24,9 @@ from pipeline.config import TrainParams
 from pipeline.dataset import Dataset, feature_roles, load_dataset, usable_columns
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import read_table, write_json
+from pipeline.progress import show_progress
 from pipeline.relabel import FoldLabels
-from pipeline.resume import LineStore, fingerprint, show_progress
+from pipeline.resume import LineStore, fingerprint
 from pipeline.train import fold_labels, ladder_settings, risks_by_candidate
 
 # The candidate of this name is the ladder with selection inside the procedure.

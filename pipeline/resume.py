@@ -1,18 +1,16 @@
-"""Long runs that can be killed: finished pieces are kept in a file, progress goes to stderr."""
+"""Long runs that can be killed: finished pieces are kept in a file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import TableError
-from pipeline.progress import SECONDS_BETWEEN_LINES
 
 KEY, RESULT, FINGERPRINT = "key", "result", "fingerprint"
 
@@ -83,30 +81,3 @@ def kept_until_done(path: Path, run: str) -> Iterator[LineStore]:
     """
     yield LineStore(path, run)
     path.unlink(missing_ok=True)
-
-
-def show_progress(label: str, every_s: float = SECONDS_BETWEEN_LINES) -> Callable[[int, int], None]:
-    """Return a callback that says on stderr how far a run is and about how long it still takes.
-
-    A run that ends before the first line is due says nothing.
-    """
-    started = time.monotonic()
-    state = {"shown": 0.0, "first": -1}
-
-    def show(done: int, total: int) -> None:
-        now = time.monotonic() - started
-        if state["first"] < 0:
-            state["first"] = done
-            if done:
-                sys.stderr.write(f"{label}: {done} of {total} are there from an earlier run\n")
-        if now - state["shown"] < every_s:
-            return
-        state["shown"] = now
-        fresh = done - state["first"]
-        left = (
-            f", about {now / fresh * (total - done):.0f} s left" if fresh and done < total else ""
-        )
-        sys.stderr.write(f"{label}: {done} of {total}, {now:.0f} s{left}\n")
-        sys.stderr.flush()
-
-    return show

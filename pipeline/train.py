@@ -35,8 +35,9 @@ from pipeline.config import TrainParams
 from pipeline.dataset import Dataset, block_record, feature_roles, load_dataset, usable_columns
 from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
+from pipeline.progress import show_progress
 from pipeline.relabel import FoldLabels, labels_per_fold
-from pipeline.resume import fingerprint, kept_until_done, show_progress
+from pipeline.resume import fingerprint, kept_until_done
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION, UNCERTAINTY
 from pipeline.uncertainty import Sureness, uncertainty_rules
 
@@ -77,7 +78,7 @@ def run(params: TrainParams, tables: tuple[Path, Path], target: str, output: Pat
     usable = learnable(plan, labels.fitted, final)
     run_hash = _run_hash(X, labels, usable, ladder)
     with kept_until_done(output / UNFINISHED, run_hash) as store:
-        execution = Execution(params.jobs, store, show_progress(f"train {target}"))
+        execution = Execution(params.jobs, store, show_progress(f"train {target}", "fits"))
         out_of_fold = validate(X, labels, usable, ladder, execution)
         judged = judged_labels(labels.judged, plan)
         risks = risks_by_candidate(out_of_fold, plan)

@@ -15,7 +15,7 @@ from pipeline.cli import app
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
-PROGRESS = re.compile(r"(?m)^.+: \d+ of \d+, .* left\n")
+PROGRESS = re.compile(r"(?m)^.+: (?:[\d,]+(?: of [\d,]+)? \w+, )?\d+ s(?:, about \d+ s left)?\n")
 COMMANDS = sorted(c.name or c.callback.__name__ for c in app.registered_commands if c.callback)
 
 

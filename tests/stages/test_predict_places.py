@@ -75,7 +75,7 @@ def test_a_disk_that_is_full_before_the_first_piece_is_one_line(
     trained: Path, many: Path, mount: Mount, workers: str
 ) -> None:
     disk = mount("size=256k")
-    command = arguments(trained, many / "cases.parquet", disk / "out.parquet", "--workers", workers)
+    command = arguments(trained, many / "cases.parquet", disk / "out.parquet", "--jobs", workers)
 
     said = subprocess.run(
         [sys.executable, "-m", "pipeline", *command],

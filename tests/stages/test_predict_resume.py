@@ -102,7 +102,7 @@ def test_a_run_killed_at_random_moments_gives_the_same_bytes_when_resumed(
     whole, broken = tmp_path / f"whole{form}", tmp_path / f"broken{form}"
     run(PredictParams(97), trained, source, whole, PredictOptions(explain=bool(more)))
     rng = random.Random(f"{workers}{form}")
-    more = (*more, "--resume", "--workers", str(workers), "--params", str(settings))
+    more = (*more, "--resume", "--jobs", str(workers), "--params", str(settings))
     command = [sys.executable, "-m", "pipeline", *arguments(trained, source, broken, *more)]
     rejects = broken.with_name("broken.rejects.csv")
     wanted = both(whole)
@@ -269,7 +269,7 @@ def test_workers_end_with_the_process_that_started_them(
     settings.write_text(
         (ROOT / "params.yaml").read_text().replace("chunk_rows: 0", "chunk_rows: 50")
     )
-    more = ("--workers", "2", "--params", str(settings))
+    more = ("--jobs", "2", "--params", str(settings))
     child = subprocess.Popen(
         [sys.executable, "-m", "pipeline", *arguments(trained, many, output, *more)], cwd=ROOT
     )

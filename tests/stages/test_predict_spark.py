@@ -279,7 +279,7 @@ def test_spark_is_refused_in_one_line_without_java(
     ("options", "expected"),
     [
         (PredictOptions(engine="spark", resume=True), "--resume: expected it with --engine local"),
-        (PredictOptions(engine="spark", workers=2), "--workers: expected it with --engine local"),
+        (PredictOptions(engine="spark", workers=2), "--jobs: expected it with --engine local"),
         (PredictOptions(engine="dask"), "--engine: expected local or spark, found 'dask'"),
     ],
 )

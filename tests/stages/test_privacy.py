@@ -146,7 +146,7 @@ def test_neither_terminal_nor_summaries_of_prediction_and_monitoring_hold_one(
 
     predicted = eih(
         *("predict", *model, "--input", trained / "cases.parquet", "--output", out),
-        *("--explain", "--workers", "2", "--json", summary),
+        *("--explain", "--jobs", "2", "--json", summary),
     )
     monitored = eih(
         *("monitor", out, trained / "outcomes.parquet", *model),

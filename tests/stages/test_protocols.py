@@ -20,7 +20,7 @@ import yaml
 from pipeline import report
 from pipeline.config import Params, ReportParams
 from pipeline.protocol_sections import protocol_sections
-from pipeline.resume import LineStore, fingerprint, show_progress
+from pipeline.resume import LineStore, fingerprint
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -256,21 +256,6 @@ def test_another_run_starts_anew(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
     assert LineStore(path, "b").load() == {}
     assert "of another run, starts anew" in capsys.readouterr().err
-
-
-def test_progress_is_silent_on_short_runs_and_regular_on_long_ones(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    quick, regular = show_progress("quick", 60.0), show_progress("regular", 0.0)
-    for done in range(4):
-        quick(done, 3)
-        regular(done, 3)
-
-    lines = capsys.readouterr().err.splitlines()
-    assert not any(line.startswith("quick") for line in lines)
-    assert [line.split(",")[0] for line in lines] == [f"regular: {d} of 3" for d in range(4)]
-    assert "s left" in lines[1]
-    assert "s left" not in lines[3]
 
 
 def test_fingerprints_differ_with_what_they_are_made_of() -> None:

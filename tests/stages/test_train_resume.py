@@ -16,7 +16,8 @@ import yaml
 
 from pipeline import train
 from pipeline.config import Params, TrainParams
-from pipeline.resume import kept_until_done, show_progress
+from pipeline.progress import show_progress
+from pipeline.resume import kept_until_done
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,10 +38,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def interrupt_after(pieces: int) -> Callable[[str], Callable[[int, int], None]]:
+def interrupt_after(pieces: int) -> Callable[[str, str], Callable[[int, int], None]]:
     """A progress that interrupts, as Ctrl-C does."""
 
-    def shown(label: str) -> Callable[[int, int], None]:
+    def shown(label: str, unit: str) -> Callable[[int, int], None]:
         def progress(done: int, total: int) -> None:
             if done == pieces:
                 raise KeyboardInterrupt

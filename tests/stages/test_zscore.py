@@ -33,7 +33,7 @@ def test_zscore_adds_the_z_scores_to_the_cases(tmp_path: Path, eih: Run) -> None
     )
 
     said = eih(
-        "zscore", cases, "--reference", write_norms(tmp_path / "norms.csv"),
+        "zscore", cases, "--norms", write_norms(tmp_path / "norms.csv"),
         "--output", tmp_path / "z.csv", "--json", tmp_path / "z.json",
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ def test_zscore_says_what_is_wrong_in_one_line(
     cases = write_cases(tmp_path / "cases.csv", **columns)
 
     said = eih(
-        "zscore", cases, "--reference", write_norms(tmp_path / "norms.csv", sd),
+        "zscore", cases, "--norms", write_norms(tmp_path / "norms.csv", sd),
         "--output", tmp_path / "z.csv",
     )  # fmt: skip
 

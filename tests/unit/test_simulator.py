@@ -466,7 +466,7 @@ def test_parameters_come_from_a_file_and_the_command_line_goes_over_it(tmp_path,
     file.write_text("[response]\nsigma = 0.2\nreliability = 0.6\n")
 
     said = eih(
-        "simulate", "--participants", "5", "--parameters", file,
+        "simulate", "--participants", "5", "--set-file", file,
         "--set", "response.sigma=0.3", "--output", tmp_path / "s",
     )  # fmt: skip
 
