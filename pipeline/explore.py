@@ -20,7 +20,7 @@ from models.bundle import Bundle
 from pipeline.artefacts import bundle_id, find_bundles
 from pipeline.errors import ConfigError
 from pipeline.explorer_answer import Answer, answer
-from pipeline.explorer_curve import HEIGHT, WIDTH
+from pipeline.explorer_curve import HEIGHT, STROKES, WIDTH
 from pipeline.explorer_form import NAME, read_form, sections
 
 LOOPBACK = "127.0.0.1"
@@ -98,6 +98,7 @@ def _page(model: Model) -> str:
         answer=found,
         sections=sections(model.bundles, entered, found.errors or {}),
         size=(WIDTH, HEIGHT),
+        strokes=STROKES,
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 WIDTH, HEIGHT = 480.0, 260.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 12.0, 40.0
 N_TICKS = 5
+# As the style sheet draws them: lines are told apart without their colours too.
+STROKES = {"response": "solid", "hyperalgesia": "dashed", "flare": "dotted"}
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,11 @@ class Line:
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     abstained: tuple[bool, ...]
+
+    @property
+    def abstains_everywhere(self) -> bool:
+        """Whether nothing may be concluded at any dose shown."""
+        return all(self.abstained)
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from werkzeug.serving import BaseWSGIServer, make_server
 
-from pipeline.explore import open_server
+from pipeline.artefacts import find_bundles
+from pipeline.explore import LOOPBACK, Model, make_app, open_server
 
 CASE = {
     "participant_id": "p1",
@@ -30,16 +35,48 @@ SCRIPT = "<script>alert('x')</script>"
 ANSWERED = "#risk-response, #errors"
 
 
-@pytest.fixture(scope="module")
-def address(trained: Path) -> Iterator[str]:
-    """Host and port of an explorer of the small study."""
-    server = open_server(trained, 0)
+@contextmanager
+def serving(server: BaseWSGIServer) -> Iterator[str]:
+    """Serve meanwhile; give host and port."""
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"127.0.0.1:{server.server_port}"
+    yield f"{LOOPBACK}:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def address(trained: Path) -> Iterator[str]:
+    """Host and port of an explorer of the small study."""
+    with serving(open_server(trained, 0)) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def with_reasons(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small study with the models that use predictors, whichever was chosen."""
+    folder = tmp_path_factory.mktemp("explored") / "logistic"
+    for target in TARGETS:
+        shutil.copytree(trained / target / "train/candidates/logistic", folder / target / "bundle")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two_address(with_reasons: Path) -> Iterator[str]:
+    """An explorer of models that use predictors."""
+    with serving(open_server(with_reasons, 0)) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def flare_address(with_reasons: Path) -> Iterator[str]:
+    """An explorer of a study whose second target is flare."""
+    bundles = find_bundles(with_reasons)
+    flare = replace(bundles["hyperalgesia"], target="flare")
+    model = Model("flares", {"response": bundles["response"], "flare": flare})
+    with serving(make_server(LOOPBACK, 0, make_app(model))) as place:
+        yield place
 
 
 def enter(watched: Any, case: dict[str, str]) -> None:
@@ -132,6 +169,81 @@ def test_explorer_is_clean_at_any_width_and_in_either_scheme(
     assert watched.external(address) == []
     assert watched.faults == []
     assert all("?" not in r for r in watched.requests), "values in an address"
+
+
+def styles(watched: Any, selector: str, what: str) -> set[str]:
+    """The values that a property has in all elements found; there has to be one."""
+    found = watched.page.locator(selector).evaluate_all(
+        "(all, what) => all.map(e => getComputedStyle(e)[what])", what
+    )
+    assert found, selector
+    return set(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("second", "stroke"), [("hyperalgesia", "dashed"), ("flare", "dotted")])
+def test_a_target_has_one_colour_and_the_legend_names_it(
+    open_page: Any, two_address: str, flare_address: str, second: str, stroke: str, scheme: str
+) -> None:
+    place = flare_address if second == "flare" else two_address
+    watched = open_page(f"http://{place}/", scheme=scheme)
+
+    enter(watched, CASE)
+
+    colours = {}
+    for target in ("response", second):
+        bars = styles(watched, f"#risk-{target} .bar", "fill")
+        assert len(bars) == 1
+        assert styles(watched, f"svg .line.{target}", "stroke") == bars
+        assert styles(watched, f"#risk-{target} > .risk", "color") <= bars | styles(
+            watched, ".abstained > .risk, .soft", "color"
+        )
+        colours[target] = bars
+    assert colours["response"] != colours[second]
+    legend = watched.page.locator(".legend li").all_inner_texts()
+    assert sorted(legend) == sorted(["response, solid", f"{second}, {stroke}"])
+    dashes = styles(watched, f".legend .line.{second}", "strokeDasharray")
+    assert dashes == styles(watched, f".curve .line.{second}", "strokeDasharray") != {"none"}
+    assert styles(watched, ".curve .line.response", "strokeDasharray") == {"none"}
+    other = "hyperalgesia" if second == "flare" else "flare"
+    assert other not in watched.page.locator("section").inner_text()
+
+
+@pytest.mark.slow
+def test_a_curve_outside_the_training_range_is_hollow_everywhere_and_says_so(
+    open_page: Any, two_address: str, eih: Any, with_reasons: Path, tmp_path: Path
+) -> None:
+    case = CASE | {"weight_kg": "250", "height_cm": "140", "duration_min": "600"}
+    watched = open_page(f"http://{two_address}/")
+
+    enter(watched, case)
+
+    row = by_command(eih, with_reasons, case, tmp_path)[0].iloc[0]
+    assert "outside_training_range" in row["abstain_reasons_response"]
+    assert "lies outside" in watched.page.locator("#risk-response .abstention").inner_text()
+    for what in ("intensity", "duration"):
+        curve = watched.page.locator(f"#curve-{what}")
+        assert curve.locator(".dot.response").count() == 25
+        # A dose beyond the end of the axis has no mark on it.
+        assert curve.locator(".here").count() == (what == "intensity")
+        assert any("risk of response" in t for t in curve.locator(".everywhere").all_inner_texts())
+        curve.locator("summary").click()
+        assert curve.locator("tbody tr", has_text="(abstains)").count() == 25
+    assert watched.overflow() <= 0
+    assert watched.grave_violations() == []
+    assert watched.faults == []
+
+
+@pytest.mark.slow
+def test_without_a_dose_there_is_no_curve(open_page: Any, address: str) -> None:
+    watched = open_page(f"http://{address}/")
+
+    enter(watched, {"condition": "healthy", "modality": "aerobic"})
+
+    assert watched.page.locator("#risk-response .risk").count() == 1
+    assert watched.page.locator(".curve, .legend").count() == 0
+    assert watched.faults == []
 
 
 @pytest.mark.slow
