@@ -84,6 +84,14 @@ def ingest(
     draft: Annotated[
         Path | None, typer.Option(metavar=FILE, help="Write a first map for this table instead.")
     ] = None,
+    dictionary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar=FILE,
+            help="With --draft: REDCap's dictionary of its codes.",
+            callback=file_there,
+        ),
+    ] = None,
     cases_only: Annotated[
         bool, typer.Option("--cases-only", help="No readings: people to predict have none yet.")
     ] = False,
@@ -94,8 +102,10 @@ def ingest(
     Example: eih ingest peep --source studies/eih_peep_nold2025 --output outputs/peep
     """
     if draft is not None:
-        _draft(draft, studies, output)
+        _draft((draft, dictionary), studies, output)
         return
+    if dictionary is not None:
+        raise typer.BadParameter("--dictionary goes with --draft: a map names its dictionary.")
     if not studies or output is None:
         raise typer.BadParameter("expected STUDIES and --output, or --draft FILE.")
     from pipeline.ingest_report import describe_report
@@ -108,12 +118,13 @@ def ingest(
     emit(report, json)
 
 
-def _draft(table: Path, studies: list[str] | None, output: Path | None) -> None:
+def _draft(files: tuple[Path, Path | None], studies: list[str] | None, output: Path | None) -> None:
     if studies:
         raise typer.BadParameter("expected --draft FILE without STUDIES: the map is yet to be.")
     from pipeline.study_draft import run
 
-    draft = run(table, output)
+    table, dictionary = files
+    draft = run(table, output, dictionary)
     typer.echo(draft if output is None else f"{output}: a first map; fill in what it marks")
 
 

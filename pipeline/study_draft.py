@@ -32,7 +32,7 @@ STUDY_BLANKS = {
 }
 
 
-def run(table: Path, output: Path | None) -> str:
+def run(table: Path, output: Path | None, dictionary: Path | None = None) -> str:
     """Draft a study map for ``table``; write it to ``output`` where one is given.
 
     Parameters
@@ -41,6 +41,8 @@ def run(table: Path, output: Path | None) -> str:
         .csv, .tsv, .txt, .parquet, .xlsx or .sav.
     output : Path or None
         A .toml file that does not exist yet.
+    dictionary : Path, optional
+        REDCap's data dictionary of the table, in its folder: says what its codes mean.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def run(table: Path, output: Path | None) -> str:
     Raises
     ------
     ConfigError
-        Where ``output`` is no .toml file or exists already.
+        Where ``output`` is no .toml file or exists already, or the dictionary lies elsewhere.
     TableError
         Where the table cannot be read.
     """
@@ -58,7 +60,12 @@ def run(table: Path, output: Path | None) -> str:
         raise ConfigError(f"{output}: expected a file that ends in .toml to write the map to.")
     if output is not None and output.exists():
         raise ConfigError(f"{output}: expected no file there, found one. Delete it first.")
-    file = _describe_file(table)
+    if dictionary is not None and dictionary.resolve().parent != table.resolve().parent:
+        raise ConfigError(
+            f"{dictionary}: expected the dictionary in the folder of {table}, found it elsewhere. "
+            "Put a copy there: ingest reads both from one folder."
+        )
+    file = replace(_describe_file(table), dictionary=dictionary and dictionary.name)
     source = _read(table, file)
     draft = render(source, file, match_columns(source))
     if output is not None:
@@ -128,6 +135,8 @@ def _head(source: SourceTable, file: SourceFile, matches: Matches) -> list[str]:
     lines += ["", "[files.table]", f"path = {_text(file.path)}"]
     if file.delimiter:
         lines.append(f"delimiter = {_text(file.delimiter)}")
+    if file.dictionary:
+        lines += ["# What the codes mean.", f"dictionary = {_text(file.dictionary)}"]
     if file.decimal_comma:
         lines += ["# Some numbers have decimal commas.", "decimal_comma = true"]
     if file.number_repeated:

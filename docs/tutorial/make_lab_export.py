@@ -1,9 +1,11 @@
 """Write a simulated study as a laboratory's own export: other names, other units, one wide table.
 
-Everything in it is simulated. Names and codes are those of a REDCap project exported with labels;
-thresholds are in kgf/cm2, body height in metres, pain duration in years.
+Everything in it is simulated. Names and words are those of a REDCap project exported with labels,
+or with raw codes and REDCap's data dictionary beside it; thresholds are in kgf/cm2, body height in
+metres, pain duration in years.
 
     python docs/tutorial/make_lab_export.py simulated lab
+    python docs/tutorial/make_lab_export.py simulated lab_raw --raw
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ NAMES = {
     "body_region": "exercised_region",
     "expectancy": "expectation",
 }
+CODED = {"gender": "Gender", "diagnosis": "Diagnosis", "exercise_type": "Exercise"}
 MOMENTS = {"pre": "before", "post": "after"}
 
 
@@ -61,8 +64,32 @@ def lab_export(cases: pd.DataFrame, readings: pd.DataFrame) -> pd.DataFrame:
     return joined.reset_index().rename(columns=NAMES)
 
 
-def main(source: Path, target: Path, n_new: int = 0) -> None:
-    """Read the simulated tables and write the export ``lab.csv``; of new people, no readings."""
+def raw_codes(export: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the export with codes from 1 for words, and the data dictionary that explains them."""
+    coded, choices = export.copy(), {}
+    for name in CODED:
+        words = sorted(export[name].dropna().unique())
+        codes = {word: code for code, word in enumerate(words, 1)}
+        coded[name] = export[name].map(codes).astype("Int64")
+        choices[name] = " | ".join(f"{code}, {word}" for word, code in codes.items())
+    fields = [
+        {
+            "Variable / Field Name": name,
+            "Form Name": "visit",
+            "Field Type": "radio" if name in CODED else "text",
+            "Field Label": CODED.get(name, name),
+            "Choices, Calculations, OR Slider Labels": choices.get(name, ""),
+        }
+        for name in export.columns
+    ]
+    return coded, pd.DataFrame(fields)
+
+
+def main(source: Path, target: Path, n_new: int = 0, raw: bool = False) -> None:
+    """Read the simulated tables and write the export ``lab.csv``; of new people, no readings.
+
+    With ``raw``, words are codes, and ``dictionary.csv`` says what they mean.
+    """
     cases = pd.read_parquet(source / "cases.parquet")
     readings = pd.read_parquet(source / "measurements.parquet")
     export = lab_export(cases, readings)
@@ -70,6 +97,10 @@ def main(source: Path, target: Path, n_new: int = 0) -> None:
         export = export.head(n_new)
         export = export[[c for c in export.columns if not c.startswith("ppt_")]]
     target.mkdir(parents=True, exist_ok=True)
+    if raw:
+        export, dictionary = raw_codes(export)
+        dictionary.to_csv(target / "dictionary.csv", index=False)
+        print(f"{target / 'dictionary.csv'}: {len(dictionary)} fields, {len(CODED)} with codes")
     export.to_csv(target / "lab.csv", index=False)
     print(f"{target / 'lab.csv'}: {len(export)} rows, {export.shape[1]} columns (simulated)")
 
@@ -79,5 +110,6 @@ if __name__ == "__main__":
     parser.add_argument("source", type=Path, help="folder that 'eih simulate' wrote")
     parser.add_argument("target", type=Path, help="folder for lab.csv")
     parser.add_argument("--new", type=int, default=0, help="so many rows, without readings")
+    parser.add_argument("--raw", action="store_true", help="codes, and REDCap's dictionary of them")
     chosen = parser.parse_args()
-    main(chosen.source, chosen.target, chosen.new)
+    main(chosen.source, chosen.target, chosen.new, chosen.raw)

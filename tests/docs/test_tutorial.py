@@ -86,7 +86,7 @@ def fill_in(lines: str, study_map: Path) -> None:
 def write_down(kind: str, lines: str, title: str) -> None:
     """Do what the page asks of an editor: settings, a map's keys, a table."""
     if kind == "toml":
-        fill_in(lines, Path("seeds/studies/lab.toml"))
+        fill_in(lines, Path(title))
     elif kind == "csv":
         Path(title).write_text(lines, encoding="utf-8")
     else:
@@ -130,8 +130,13 @@ def perform(line: str, eih: Callable[..., Any], capsys: pytest.CaptureFixture[st
 
 
 def has_report(clone: Path) -> None:
-    """The tutorial ends with a report."""
+    """The tutorial ends with a report; codes and labels of one study give the same tables."""
     assert (clone / "outputs/lab/report/index.html").is_file()
+    for table in ("cases.parquet", "measurements.parquet"):
+        labels, codes = (
+            pd.read_parquet(clone / "outputs" / name / table) for name in ("lab", "lab_raw")
+        )
+        pd.testing.assert_frame_equal(labels, codes)
 
 
 def risk_follows_history(clone: Path) -> None:

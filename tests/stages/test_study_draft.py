@@ -227,3 +227,54 @@ def test_only_the_cases_of_several_studies_at_once_are_refused(eih, tmp_path):
     said = eih("ingest", "peep", "kinesiophobia_baez2020", "--cases-only", "--output", tmp_path)
 
     assert (said.code, said.err) == (10, "--cases-only: expected one study, found 2.\n")
+
+
+DICTIONARY = (
+    '"Variable / Field Name","Form Name","Field Type","Field Label",'
+    '"Choices, Calculations, OR Slider Labels"\n'
+    "record_id,visit,text,Record,\n"
+    'sex,visit,radio,Sex,"1, Female | 2, Male"\n'
+    'diagnosis,visit,radio,Diagnosis,"1, Fibromyalgia | 2, Something of our own"\n'
+)
+
+
+def test_a_draft_knows_the_codes_that_a_redcap_dictionary_labels(eih, tmp_path):
+    (tmp_path / "raw.csv").write_text("record_id,sex,diagnosis\na,1,1\nb,2,2\n")
+    (tmp_path / "dictionary.csv").write_text(DICTIONARY)
+    table, dictionary = tmp_path / "raw.csv", tmp_path / "dictionary.csv"
+
+    said = eih("ingest", "--draft", table, "--dictionary", dictionary)
+
+    assert said.code == 0, said.err
+    drafted = tomllib.loads(said.out)
+    assert drafted["files"]["table"]["dictionary"] == "dictionary.csv"
+    assert drafted["cases"]["columns"]["sex"]["values"] == {"1": "female", "2": "male"}
+    condition = drafted["cases"]["columns"]["condition"]["values"]
+    assert condition["1"] == "fibromyalgia"
+    assert condition["2"].startswith("FILL IN")
+    bare = tomllib.loads(eih("ingest", "--draft", table).out)
+    assert bare["cases"]["columns"]["sex"]["values"]["1"].startswith("FILL IN")
+
+
+def test_a_dictionary_in_another_folder_is_one_line(eih, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "raw.csv").write_text("record_id,sex\na,1\n")
+    dictionary = tmp_path / "elsewhere" / "dictionary.csv"
+    dictionary.write_text(DICTIONARY)
+
+    said = eih("ingest", "--draft", tmp_path / "raw.csv", "--dictionary", dictionary)
+
+    assert said.code == 10
+    assert said.err == (
+        f"{dictionary}: expected the dictionary in the folder of {tmp_path / 'raw.csv'}, found it "
+        "elsewhere. Put a copy there: ingest reads both from one folder.\n"
+    )
+
+
+def test_a_dictionary_without_a_draft_is_a_usage_error(eih, tmp_path):
+    (tmp_path / "dictionary.csv").write_text(DICTIONARY)
+
+    said = eih("ingest", "peep", "--dictionary", tmp_path / "dictionary.csv", "--output", tmp_path)
+
+    assert said.code == 2
+    assert "--dictionary goes with --draft" in said.err
