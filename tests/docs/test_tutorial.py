@@ -18,6 +18,15 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIAL = "tutorial/your_study.md"
 HISTORY = "how_to/update_after_each_bout.md"
+PAGES = [
+    "quick_start.md",
+    TUTORIAL,
+    "how_to/compare_exercises.md",
+    "how_to/programmes.md",
+    "how_to/groups.md",
+    HISTORY,
+    "how_to/explore.md",
+]
 SCRIPT = "docs/tutorial/make_lab_export.py"
 # Stages whose results the tutorial reads; the others are the business of tests/stages.
 STAGES = ("study", "label", "featurize", "train", "evaluate", "explain", "check", "report")
@@ -153,7 +162,7 @@ LEFT_BEHIND = {TUTORIAL: has_report, HISTORY: risk_follows_history}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["quick_start.md", TUTORIAL, "how_to/groups.md", HISTORY])
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_prints_what_it_says(
     page: str,
     clone: Path,
@@ -162,8 +171,10 @@ def test_a_page_prints_what_it_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "argv", sys.argv)
+    # The explorer opens its port and says where; nobody is there to press Ctrl-C.
+    monkeypatch.setattr("werkzeug.serving.BaseWSGIServer.serve_forever", lambda server: None)
     found = steps(page)
-    assert len(found) >= 4
+    assert len(found) >= 2
 
     for kind, line, printed in found:
         if kind != "console":
