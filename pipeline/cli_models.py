@@ -188,7 +188,10 @@ def biomarker(
             metavar=NAME, help="Feature, column of cases or family; repeat it. Default: the panel."
         ),
     ] = None,
-    base: Annotated[str | None, typer.Option(metavar=NAMES, help="What is known already.")] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar=NAMES, help="What is known already; default: biomarker.base."),
+    ] = None,
     target: TargetOption = "response",
     endpoint: Annotated[
         str | None,

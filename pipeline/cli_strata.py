@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli_app import JsonOption, ParamsOption, StudyFolder, app, emit, load
+from pipeline.cli_app import (
+    FOLDER,
+    NAME,
+    NAMES,
+    NUMBER,
+    JsonOption,
+    PageOption,
+    ParamsOption,
+    StudyFolder,
+    TargetOption,
+    app,
+    emit,
+    load,
+)
+from pipeline.progress import tracked, working
 
 
 class Cut(StrEnum):
@@ -22,29 +36,51 @@ class Cut(StrEnum):
 @app.command()
 def stratify(
     folder: StudyFolder,
-    target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")] = "response",
-    endpoint: Annotated[str, typer.Option(help="Joined by commas; default: primary.")] = "",
+    target: TargetOption = "response",
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar=NAMES, help="Default: the primary one. Of several, a list of results."
+        ),
+    ] = None,
     rule: Annotated[
-        list[str] | None, typer.Option(help="Predefined groups (seeds/strata.toml), or none.")
+        list[str] | None,
+        typer.Option(
+            metavar=NAME, help="Predefined groups (seeds/strata.toml), or none; repeat it."
+        ),
     ] = None,
     cut: Annotated[
-        Cut, typer.Option(help="Published cut points where there are any, or medians.")
+        Cut,
+        typer.Option(metavar=NAME, help="published: cut points where there are any; or median."),
     ] = Cut.published,
-    method: Annotated[str, typer.Option(help="Clusters: mixture, kmeans or none.")] = "mixture",
+    method: Annotated[
+        str, typer.Option(metavar=NAME, help="Clusters: mixture, kmeans or none.")
+    ] = "mixture",
     marker: Annotated[
-        list[str] | None, typer.Option(help="Marker of the clusters; default: seeds/strata.toml.")
+        list[str] | None,
+        typer.Option(metavar=NAME, help="Of the clusters; repeat it. Default: seeds/strata.toml."),
     ] = None,
     clusters: Annotated[
-        int, typer.Option(min=0, max=20, help="Their number; 0: as the data support.")
+        int,
+        typer.Option(metavar=NUMBER, min=0, max=20, help="Their number; 0: as the data support."),
     ] = 0,
     base: Annotated[
-        str, typer.Option(help="Known besides, joined by commas, or none; default: biomarker.base.")
-    ] = "",
-    resamples: Annotated[int, typer.Option(min=20, help="Resamples for the stability.")] = 100,
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Folder for the JSON and the table.")
+        str | None,
+        typer.Option(
+            metavar=NAMES, help="What is known already, or none; default: biomarker.base."
+        ),
     ] = None,
-    page: Annotated[Path | None, typer.Option(help="Markdown page of aggregate figures.")] = None,
+    resamples: Annotated[
+        int,
+        typer.Option(
+            metavar=NUMBER, min=20, help="Resamples of the persons, to see whether groups recur."
+        ),
+    ] = 100,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar=FOLDER, help="Folder to write to: the JSON and the table."),
+    ] = None,
+    page: PageOption = None,
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -67,12 +103,14 @@ def stratify(
         method=method,
         markers=tuple(marker or ()),
         number=clusters,
-        base=tuple(n for n in base.split(",") if n),
+        base=tuple(n for n in (base or "").split(",") if n),
         resamples=resamples,
     )
     endpoints = tuple((endpoint or loaded.biomarker.endpoint).split(","))
     settings = [replace(loaded.biomarker, endpoint=name) for name in endpoints]
-    results = [run((one, loaded.label), folder, asked) for one in settings]
+    with working("stratify"):
+        each = tracked(settings, "stratify", "endpoints")
+        results = [run((one, loaded.label), folder, asked) for one in each]
     if output is not None:
         for name, result in zip(endpoints, results, strict=True):
             write(result, output / name if len(endpoints) > 1 else output)

@@ -65,7 +65,8 @@ def run(table: Path, output: Path | None, dictionary: Path | None = None) -> str
             f"{dictionary}: expected the dictionary in the folder of {table}, found it elsewhere. "
             "Put a copy there: ingest reads both from one folder."
         )
-    file = replace(_describe_file(table), dictionary=dictionary and dictionary.name)
+    named = None if dictionary is None else dictionary.name
+    file = replace(_describe_file(table), dictionary=named)
     source = _read(table, file)
     draft = render(source, file, match_columns(source))
     if output is not None:

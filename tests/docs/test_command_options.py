@@ -50,7 +50,13 @@ SHARED: dict[str, tuple[Meaning, ...]] = {
     "--outcomes": (Meaning("FILE", "Outcome table"),),
     "--target": (Meaning("NAME", "response, hyperalgesia or flare.", ("response",)),),
     "--endpoint": (Meaning("NAME,...", "Default: ", (None, "")),),
-    "--resamples": (Meaning("N", "Resamples of the persons", (200, 500)),),
+    "--resamples": (Meaning("N", "Resamples of the persons", (100, 200, 500)),),
+    "--base": (Meaning("NAME,...", "What is known already"),),
+    "--cut": (
+        Meaning("VALUE", "Last value learnt from."),
+        # Where persons are cut into groups, not bouts into earlier and later.
+        Meaning("NAME", "published: cut points", ("published",)),
+    ),
     "--candidates": (Meaning("NAME,...", "Rungs of the ladder.", ("stratum,baseline,logistic",)),),
     "--candidate": (
         Meaning("NAME", "A rung of the ladder", ("logistic",)),
