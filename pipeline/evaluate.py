@@ -58,7 +58,7 @@ def run(
 
     Returns
     -------
-    dict with the keys of the JSON contract (README, "Judging predictions")
+    dict with the keys of the JSON contract (docs/concepts.md, "Judging predictions")
 
     Raises
     ------

@@ -54,6 +54,23 @@ def test_every_command_of_the_help_is_in_the_readme(command: str) -> None:
     assert re.search(rf"\beih {command}\b", README), command
 
 
+def rows_of(table: str) -> list[dict[str, str]]:
+    """Rows of a Markdown table by its header."""
+    lines = [[c.strip() for c in line.strip("|").split("|")] for line in table.splitlines()]
+    return [dict(zip(lines[0], cells, strict=True)) for cells in lines[2:]]
+
+
+def test_the_results_table_is_part_of_the_whole_one() -> None:
+    whole = rows_of((ROOT / "docs" / "results.md").read_text(encoding="utf-8").strip())
+    found = re.search(r"(?m)^\| study \|.*\n(?:\|.*\n)+", README)
+    assert found
+    rows = rows_of(found[0].strip())
+
+    assert len(rows) >= 5
+    for row in rows:
+        assert any(row.items() <= full.items() for full in whole), row
+
+
 def test_every_path_the_readme_names_is_there() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
