@@ -11,12 +11,14 @@ from pipeline.cli_app import (
     COLUMN,
     COLUMNS,
     FOLDER,
+    NAMES,
     NUMBER,
     JsonOption,
     OutputFile,
     PageOption,
     ParamsOption,
     StudyFolder,
+    TargetOption,
     app,
     emit,
     load,
@@ -76,7 +78,8 @@ def history(folder: StudyFolder, output: OutputFile, json: JsonOption = None) ->
     """
     from pipeline.own_history import run
 
-    made = run(folder, output)
+    with working("history"):
+        made = run(folder, output)
     emit(made, json)
     if json != "-":
         typer.echo(
@@ -90,9 +93,10 @@ def history(folder: StudyFolder, output: OutputFile, json: JsonOption = None) ->
 def history_gain(
     folder: StudyFolder,
     base: Annotated[
-        str, typer.Option(help="What is known without a history, joined by commas.")
-    ] = "",
-    target: Annotated[str, typer.Option(help="response, hyperalgesia or flare.")] = "response",
+        str | None,
+        typer.Option(metavar=NAMES, help="What is known already; default: biomarker.base."),
+    ] = None,
+    target: TargetOption = "response",
     params: ParamsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -103,8 +107,9 @@ def history_gain(
     from pipeline.history_gain import run
 
     loaded = load(params)
-    names = tuple(n for n in base.split(",") if n)
-    result = run((loaded.biomarker, loaded.label), folder, target, names)
+    names = tuple(n for n in (base or "").split(",") if n)
+    with working("history-gain"):
+        result = run((loaded.biomarker, loaded.label), folder, target, names)
     emit(result, json)
     if json != "-":
         typer.echo(result["sentence"])
