@@ -20,7 +20,7 @@ from models.errors import NotEnoughDataError
 from models.splits import SplitPlan, make_split_plan
 from pipeline.config import BiomarkerParams, LabelParams
 from pipeline.errors import ConfigError
-from pipeline.label import design_of
+from pipeline.label import outcome_design
 from pipeline.own_history import check_delivered
 from pipeline.relabel import LabelSource, labels_per_fold
 from pipeline.study_folder import read_card, read_cases, read_design, read_measurements
@@ -87,7 +87,7 @@ def read_study_rows(
         raise ConfigError(f"target: expected one of {', '.join(TARGETS)}, found '{target}'.")
     cases, measurements = read_cases(folder), read_measurements(folder)
     check_delivered(cases, measurements, read_design(folder))
-    design = design_of(folder, label_params, measurements)
+    design = outcome_design(folder, label_params)
     changes = compute_changes(cases, measurements, design)
     chosen = _of_endpoint(outcome_table(changes, measurements, design), settings.endpoint)
     rows = cases.merge(chosen[list(KEYS)], on=list(KEYS)).sort_values(list(KEYS), ignore_index=True)

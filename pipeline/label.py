@@ -7,8 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from features.coupling import coupled_columns
 from features.outcome import (
     OutcomeDesign,
@@ -39,7 +37,7 @@ def chosen_design(design: OutcomeDesign, params: LabelParams) -> OutcomeDesign:
         raise ConfigError(f"params, label, {error}") from None
 
 
-def design_of(folder: Path, params: LabelParams, measurements: pd.DataFrame) -> OutcomeDesign:
+def outcome_design(folder: Path, params: LabelParams) -> OutcomeDesign:
     """Return a study's design as the parameters change it, every week's endpoint among them.
 
     Raises
@@ -48,7 +46,8 @@ def design_of(folder: Path, params: LabelParams, measurements: pd.DataFrame) -> 
         Where ``every_week`` is asked of a study without follow-ups in weeks.
     """
     design = chosen_design(read_design(folder), params)
-    return with_weeks(design, measurements, folder) if params.every_week else design
+    # A study without an exercise outcome has been refused by now, readings or none.
+    return with_weeks(design, read_measurements(folder), folder) if params.every_week else design
 
 
 def run(params: LabelParams, folder: Path, output: Path) -> dict[str, Any]:
@@ -64,8 +63,8 @@ def run(params: LabelParams, folder: Path, output: Path) -> dict[str, Any]:
     (``endpoints``), every rule's classes (``rules``) and the reliability of the labelled change
     (``reliability``); ``coupled``
     """
+    design = outcome_design(folder, params)
     cases, measurements = read_cases(folder), read_measurements(folder)
-    design = design_of(folder, params, measurements)
     changes = compute_changes(cases, measurements, design)
     labels = outcome_table(changes, measurements, design)
     reliability = label_reliability(cases, measurements, labels, design)
