@@ -13,10 +13,10 @@ from features.columns import CASES_BY_NAME
 from pipeline.io import read_json, read_table
 from pipeline.report_exhibit import Exhibit, figure_text
 from pipeline.report_figures import Forest, bars, dumbbell, forest
+from pipeline.small_cells import FEW, hidden_cells, written_as
 from pipeline.study_folder import CASES
 from pipeline.target_folder import NOT_ENOUGH_DATA
 
-SMALL_CELL = 5
 MOST_COLUMNS = 25
 DESCRIBED = (
     "age_years",
@@ -142,14 +142,16 @@ def _people(cases: pd.DataFrame) -> Exhibit:
             said = f"median {middle:.3g}, quartiles {low:.3g} to {high:.3g}"
             rows.append(_described(name, unit, of, said, missing))
             continue
-        for level, n in known.astype(str).value_counts().items():
-            said = f"{n} ({n / len(known):.0%})" if n >= SMALL_CELL else f"fewer than {SMALL_CELL}"
+        levels = known.astype(str).value_counts()
+        for (level, n), hidden in zip(levels.items(), hidden_cells(levels.tolist()), strict=True):
+            said = written_as(f"{n} ({n / len(known):.0%})", n, hidden)
             rows.append(_described(name, str(level), of, said, missing))
     return Exhibit(
         "study-people",
         "Who took part",
-        f"Persons at their first bout; exercise by bout. Groups of fewer than {SMALL_CELL} are not "
-        "counted out. A prediction for somebody unlike these rests on no data.",
+        f"Persons at their first bout; exercise by bout. Groups of {FEW} are not counted out, nor "
+        "others from which they would follow. A prediction for somebody unlike these rests on no "
+        "data.",
         pd.DataFrame(rows, columns=["characteristic", "level_or_unit", "of", "value", "missing"]),
     )
 
