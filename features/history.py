@@ -56,7 +56,8 @@ def earlier_changes(
     Known is a change of a strictly earlier period. One that is read later than at its visit
     (``post_24h``, ``week_12``) is known only if that day lies before the day of the bout
     (``visit_day``); where a day is missing, it is taken as not known. A change against another
-    bout is known when both bouts are over.
+    bout is known when both bouts are over, and counts at later visits only: within one visit all
+    changes share the error of the bouts they are compared with.
 
     Parameters
     ----------
@@ -127,6 +128,9 @@ def _known_pairs(
         known &= ~(pairs["_day"] > pairs["_today"])
     if timepoint not in AT_ONCE:
         known &= (pairs["_visit"] == "") | (pairs["_visit"] != pairs["_visit_then"])
+    if design.reference == "bout":
+        # Compared with the same bouts as the change to come: their error alone would foretell it.
+        known &= pairs["_visit"] != pairs["_visit_then"]
     return pairs[known]
 
 

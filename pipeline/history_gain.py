@@ -8,22 +8,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from features.build import build_features
 from features.columns import KEYS
-from features.history import HISTORY_NAMES, ONE_CHANGE_RELIABILITY
+from features.history import HISTORY, HISTORY_NAMES, ONE_CHANGE_RELIABILITY
 from models.errors import NotEnoughDataError
 from models.splits import make_split_plan
-from pipeline.biomarker_columns import Marker, refuse_leaks, resolve
+from pipeline.biomarker_columns import Marker, refuse_leaks
 from pipeline.biomarker_record import Judging
 from pipeline.biomarker_study import MEASURED, StudyRows, label_rows, read_study_rows
 from pipeline.biomarker_words import contrast_of
 from pipeline.config import BiomarkerParams, LabelParams
-from pipeline.errors import TableError
+from pipeline.errors import ConfigError
 from pipeline.own_history import with_history
+from pipeline.stratify_source import Base, base_set
 from pipeline.study_folder import read_cases, read_design, read_measurements
 
+HISTORY_FEATURES = frozenset(s.name for s in HISTORY.specs)
 # Of the history, what is judged: how many bouts and their shrunken mean would say it once more.
 JUDGED = ("history_mean_change", "history_last_change")
 
@@ -41,20 +42,26 @@ def run(
     target : str
     base : tuple of str
         What is known without a history; empty: that of the parameters, as far as measured.
+        ``none``: nothing.
 
     Returns
     -------
-    dict with ``history`` (a record as of ``eih biomarker``), ``base``, ``n_bouts`` and
-    ``n_bouts_without_history``, ``sentence``
+    dict with ``history`` (a record as of ``eih biomarker``), ``base`` and
+    ``base_left_out``, ``n_bouts`` and ``n_bouts_without_history``, ``sentence``
 
     Raises
     ------
+    ConfigError
+        For a base set that holds the history.
+    LeakageError
+        For a base set that is known too late, or made of the outcome or its reference.
     NotEnoughDataError
         Where nobody, or too few, have an earlier bout.
     """
     settings = params[0]
     study, n_without = _rows_with_history(params, folder, target)
-    columns = _base(study, settings, base)
+    known = _base(study, settings, base)
+    columns = known.columns
     marker = _marker(study)
     refuse_leaks(
         marker,
@@ -71,6 +78,7 @@ def run(
         "endpoint": study.endpoint,
         "rule": study.rule,
         "base": list(columns.columns),
+        "base_left_out": list(known.left_out),
         "n_bouts": len(study.cases),
         "n_persons": len(np.unique(study.person)),
         "n_bouts_without_history": n_without,
@@ -119,16 +127,14 @@ def _rows_with_history(
     return label_rows(kept, ()), int((~has).sum())
 
 
-def _base(study: StudyRows, settings: BiomarkerParams, asked: tuple[str, ...]) -> pd.DataFrame:
-    found = []
-    for name in asked or settings.base:
-        try:
-            found.append(resolve(name, study.cases, study.features).columns)
-        except TableError:
-            if asked:
-                raise
-    joined = pd.concat(found, axis=1) if found else pd.DataFrame(index=study.cases.index)
-    return joined.loc[:, ~joined.columns.duplicated()]
+def _base(study: StudyRows, settings: BiomarkerParams, asked: tuple[str, ...]) -> Base:
+    """Return the base set, in which no history may be: it would be judged against itself."""
+    found = base_set(study, settings, asked)
+    if own := [c for c in found.columns.columns if c in HISTORY_FEATURES]:
+        raise ConfigError(
+            f"base: expected what is known without a history, found '{own[0]}', which is judged."
+        )
+    return found
 
 
 def _marker(study: StudyRows) -> Marker:
@@ -156,8 +162,15 @@ def sentence(result: dict[str, Any]) -> str:
     return (
         f"{said}{result['endpoint']}, {result['target']}: {verdict} (log loss "
         f"{_interval(found)}, AUC {_interval(auc)}, out of fold, with minus without; "
-        f"{result['n_bouts']} bouts of {result['n_persons']} persons)."
+        f"{_judged(result['history'])})."
     )
+
+
+def _judged(record: dict[str, Any]) -> str:
+    """Count what the figures are of; rows that lack something are said, not passed over."""
+    said = f"{record['n']} bouts of {record['n_participants']} persons"
+    left = record["n_left_out"]
+    return f"{said}; {left} more lack the base set or a decided class" if left else said
 
 
 def _interval(found: dict[str, Any]) -> str:

@@ -15,10 +15,12 @@ import pytest
 
 from features.columns import KEYS
 from features.history import HISTORY_NAMES
+from models.errors import LeakageError
 from pipeline import featurize, train
 from pipeline.artefacts import find_bundles
 from pipeline.biomarker_study import read_study_rows
 from pipeline.config import BiomarkerParams, LabelParams, Params
+from pipeline.errors import ConfigError
 from pipeline.history_gain import run as judge_history
 from pipeline.history_gain import sentence
 from pipeline.own_history import with_history
@@ -201,13 +203,54 @@ def test_history_gain_says_what_the_interval_allows(
     interval: tuple[float, float, float], words: str
 ) -> None:
     difference = dict(zip(("estimate", "lower", "upper"), interval, strict=True))
-    record = {"log_loss_difference": difference, "auc_difference": difference}
-    about = {"endpoint": "e", "target": "response", "n_bouts": 9, "n_persons": 5}
+    record = {
+        "log_loss_difference": difference,
+        "auc_difference": difference,
+        "n": 9,
+        "n_participants": 5,
+        "n_left_out": 2,
+    }
+    about = {"endpoint": "e", "target": "response"}
 
     said = sentence({**about, "simulated": False, "history": record})
 
     assert words in said
-    assert "9 bouts of 5 persons" in said
+    assert "9 bouts of 5 persons; 2 more lack" in said
+
+
+def test_history_gain_counts_the_bouts_its_figures_are_of(study: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "gaps"
+    shutil.copytree(study, folder)
+    cases = read_cases(study)
+    cases.assign(age_years=cases["age_years"].mask(cases["participant_id"] < "P0030")).to_parquet(
+        folder / "cases.parquet"
+    )
+
+    found = judge_history(QUICK, folder, "response", ("age_years",))
+
+    left = found["history"]["n_left_out"]
+    assert 0 < left < found["n_bouts"]
+    assert f"{found['n_bouts'] - left} bouts of" in found["sentence"]
+    assert f"; {left} more lack" in found["sentence"]
+
+
+def test_history_gain_refuses_a_base_set_that_holds_the_outcome(
+    study: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "leak"
+    shutil.copytree(study, folder)
+    rows = read_study_rows(QUICK, study, "response")
+    own = rows.cases[list(KEYS)].assign(smuggled=rows.change)
+    read_cases(study).merge(own, on=list(KEYS), how="left").to_parquet(folder / "cases.parquet")
+
+    with pytest.raises(LeakageError, match="smuggled"):
+        judge_history(QUICK, folder, "response", ("smuggled",))
+
+
+@pytest.mark.parametrize("name", ["history", "history_last_change", "history_shrunken_change"])
+def test_history_gain_refuses_a_base_set_that_holds_the_history(study: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="without a history"):
+        judge_history(QUICK, study, "response", (name,))
 
 
 def test_history_gain_refuses_a_study_of_one_bout_a_person(

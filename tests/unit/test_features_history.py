@@ -14,6 +14,7 @@ from pipeline.own_history import check_delivered, with_history
 from pipeline.weekly import with_weeks
 
 DESIGN = OutcomeDesign((Endpoint("pain", "pain_nrs", "clinical", "post"),))
+AGAINST = OutcomeDesign(DESIGN.endpoints, "bout", {"modality": "isometric"})
 AFTER = {"a": (1, 5.0), "b": (2, 3.0), "c": (3, 1.0)}
 
 
@@ -115,8 +116,19 @@ def test_history_of_a_bout_against_another_waits_for_both(easy_period: int, n_kn
         modality=["aerobic", "isometric", "aerobic"],
         visit_id=["v1", "v1", "v2"],
     )
-    design = OutcomeDesign(DESIGN.endpoints, "bout", {"modality": "isometric"})
-    assert earlier_changes(cases, measurements, design)["history_bouts"].iloc[2] == n_known
+    assert earlier_changes(cases, measurements, AGAINST)["history_bouts"].iloc[2] == n_known
+
+
+@pytest.mark.parametrize("visit", ["v1", None])
+def test_history_leaves_out_changes_against_the_bout_that_the_next_is_compared_with(
+    visit: str | None,
+) -> None:
+    cases, measurements = _study()
+    cases = cases.assign(
+        period=[2, 1, 3], modality=["aerobic", "isometric", "aerobic"], visit_id=visit
+    )
+    found = earlier_changes(cases, measurements, AGAINST)
+    assert found["history_bouts"].tolist() == [0, 0, 0]
 
 
 def test_history_that_cannot_be_told_from_the_measurements_is_a_leak() -> None:
