@@ -106,7 +106,7 @@ def difference_by(bouts: Bouts, modifier: Vector, *, adjust_period: bool = False
     marked = Bouts(modifier[known], kept.exercise, kept.person, kept.stratum, kept.period)
     usable = np.isin(kept.stratum, kept.compared().stratum) & np.isfinite(kept.y)
     compared, values = kept.at(usable), marked.at(usable).y
-    if np.ptp(values) == 0:
+    if len(values) == 0 or np.ptp(values) == 0:
         return unknown(Reason.NOT_COMPUTABLE, METHOD)
     return _fit(compared, [compared.exercise * (values - values.mean())], adjust_period, which=1)
 

@@ -19,6 +19,8 @@ from features.spec import LEARNT_ROLES
 from features.units import MEASURES
 from models.arm_difference import Arms, arm_differences, tipping_line
 from models.errors import NotEnoughDataError
+from models.estimate import Reason, unknown
+from models.within_person import METHOD as WITHIN
 from models.within_person import Bouts, difference_by, within_person_difference
 from pipeline.design import CROSSOVER, OBSERVATIONAL, design_of
 from pipeline.errors import ConfigError
@@ -30,6 +32,8 @@ FOLDS, SEED = 5, 20267
 DELTAS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 # Covariates of a trial: what was known of more than this share of the persons.
 LEAST_KNOWN = 0.7
+# Values of a column that an error message lists.
+MOST_LISTED = 8
 # Baseline columns that predict dropout and outcome in rehabilitation (evidence C3, C4).
 COVARIATES = (
     "pain_now_nrs", "age_years", "sex_female", "pain_duration_log_months", "pcs_total",
@@ -126,9 +130,13 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     for found in result["endpoints"]:
         for part in found["estimates"]:
             group = f", {part['subgroup']} {part['level']}" if part["subgroup"] else ""
+            figures = (
+                f"{part['estimate']:+.2f} ({part['lower']:+.2f} to {part['upper']:+.2f})"
+                if np.isfinite(part["estimate"])
+                else part["reason"]
+            )
             said.append(
-                f"  {found['endpoint']}, {part['estimator']}{group.rstrip()}: "
-                f"{part['estimate']:+.2f} ({part['lower']:+.2f} to {part['upper']:+.2f}), "
+                f"  {found['endpoint']}, {part['estimator']}{group.rstrip()}: {figures}, "
                 f"{part['n_participants']} persons"
             )
     return said
@@ -153,6 +161,11 @@ def _chosen_cases(
     unknown = [n for n in names if n not in cases.columns]
     if unknown:
         raise ConfigError(f"{folder}: expected columns of cases, found no '{unknown[0]}'.")
+    if keys := [n for n in (question.by, *question.subgroups) if n in (*KEYS[1:], "visit_id")]:
+        raise ConfigError(
+            f"'{keys[0]}': expected a column of what was done or of who did it, found one that "
+            "names persons or bouts."
+        )
     kept = cases[cases["modality"] != "rest"]
     for column, value in question.where.items():
         kept = kept[_as_text(kept[column]) == value]
@@ -161,17 +174,22 @@ def _chosen_cases(
     if question.reference not in values or len(values) != 2:
         raise ConfigError(
             f"{folder}, '{question.by}': expected two values of which '{question.reference}' is "
-            f"one, found {', '.join(values) or 'none'}. Choose bouts with --where."
+            f"one, found {_few(values)}. Choose bouts with --where."
         )
     other = next(v for v in values if v != question.reference)
     exercise = (_as_text(kept[question.by]) == other).astype(np.float64)
     return kept.assign(_exercise=exercise), other
 
 
+def _few(values: Sequence[str]) -> str:
+    """List exercises; of many, which are a measurement of persons, only how many."""
+    return ", ".join(values) or "none" if len(values) <= MOST_LISTED else f"{len(values)} values"
+
+
 def _as_text(values: pd.Series) -> pd.Series:
     """Text of a value as a user would type it: 55, not 55.0."""
     if pd.api.types.is_numeric_dtype(values):
-        return pd.Series([f"{v:g}" for v in values.to_numpy(np.float64)], index=values.index)
+        return pd.Series([f"{v:.12g}" for v in values.to_numpy(np.float64)], index=values.index)
     return values.astype("str")
 
 
@@ -250,29 +268,57 @@ def _part(
 
 
 def _by_subgroup(bouts: Bouts, rows: pd.DataFrame, column: str) -> list[dict[str, Any]]:
-    """Both sides of a property, and how the difference changes with it."""
-    values, label = rows[column], column
+    """Each side of a property, and how the difference changes with it.
+
+    A side of too few persons, and rows of unknown value, are listed too; they have no estimate.
+    """
+    values = rows[column]
     if pd.api.types.is_numeric_dtype(values):
-        numeric = values.to_numpy(np.float64)
-        persons = pd.Series(numeric).groupby(bouts.person).first()
-        cut = float(persons.median())
-        levels = {f"below {cut:g}": numeric < cut, f"{cut:g} and more": numeric >= cut}
-        label, modifier = f"{column}, per SD", (numeric - cut) / float(persons.std())
+        label, levels, modifier = _cut_in_two(bouts, values)
     else:
-        names = sorted(values.dropna().unique())
-        levels = {str(n): (values == n).to_numpy() for n in names}
-        modifier = np.where(values.isna(), np.nan, (values == names[-1]).to_numpy(np.float64))
-        label = f"{column}, {names[-1]} against others"
-    parts = []
-    for name, among in levels.items():
-        try:
-            parts.append(_part(bouts.at(np.asarray(among)), "within_person", (column, name)))
-        except NotEnoughDataError:
-            continue
-    found = difference_by(bouts, np.asarray(modifier, dtype=np.float64))
-    n = len(np.unique(bouts.compared().person))
+        names = sorted(str(n) for n in values.dropna().unique())
+        label = f"{column}, {names[-1]} against others" if names else column
+        texts = values.astype("str").where(values.notna())
+        levels = {n: (texts == n).to_numpy(dtype=bool) for n in names}
+        last = (texts == (names or [""])[-1]).to_numpy(np.float64)
+        modifier = np.where(values.isna(), np.nan, last)
+    if (unknown_here := values.isna().to_numpy()).any():
+        levels["unknown"] = unknown_here
+    parts = [_part_of(bouts, among, (column, name)) for name, among in levels.items()]
+    known = bouts.at(np.isfinite(modifier)).compared()
+    try:
+        found = difference_by(bouts, modifier)
+    except NotEnoughDataError:
+        found = unknown(Reason.SMALL_CELL, WITHIN)
+    n = len(np.unique(known.person))
     row = {"estimator": "interaction", "subgroup": label, "level": "", "n_participants": n}
-    return [*parts, {**row, "n": len(bouts.compared().y), **found.to_dict()}]
+    return [*parts, {**row, "n": len(known.y), **found.to_dict()}]
+
+
+def _part_of(bouts: Bouts, among: npt.NDArray[np.bool_], group: tuple[str, str]) -> dict[str, Any]:
+    try:
+        return _part(bouts.at(among), "within_person", group)
+    except NotEnoughDataError:
+        own = bouts.at(among).compared()
+        counts = {"n_participants": len(np.unique(own.person)), "n": len(own.y)}
+        about = {"estimator": "within_person", "subgroup": group[0], "level": group[1]}
+        return about | counts | unknown(Reason.SMALL_CELL, WITHIN).to_dict()
+
+
+def _cut_in_two(
+    bouts: Bouts, values: pd.Series
+) -> tuple[str, dict[str, npt.NDArray[np.bool_]], Vector]:
+    """Cut a number at the median of the persons; as a modifier it is taken per SD."""
+    numeric = values.to_numpy(np.float64)
+    persons = pd.Series(numeric).groupby(bouts.person).first().dropna()
+    label = f"{values.name}, per SD"
+    if persons.nunique() < 2:
+        alike = {f"{v:g}": numeric == v for v in persons.unique()}
+        return label, alike, np.where(np.isnan(numeric), np.nan, 0.0)
+    # Of a mark that most persons lack, the median is its least value, below which is nobody.
+    cut = max(float(persons.median()), float(np.unique(persons)[1]))
+    levels = {f"below {cut:g}": numeric < cut, f"{cut:g} and more": numeric >= cut}
+    return label, levels, (numeric - cut) / float(persons.std())
 
 
 # ---- randomised arms -------------------------------------------------------------------------
