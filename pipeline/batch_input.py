@@ -28,6 +28,10 @@ MIN_ROWS, MAX_ROWS = 1024, 131_072
 SAMPLE_BYTES = 2**16
 READ_BYTES = 2**20
 STRINGS = (pa.string(), pa.large_string())
+# Encodings of texts that Arrow reads as texts only, with what follows a text stored once.
+DELTAS = frozenset({"DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"})
+# Of such a file so many rows are read before it is known how long their texts are.
+FEW_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -190,9 +194,42 @@ def _parquet(path: Path) -> pq.ParquetFile:
         with pq.ParquetFile(path, **how) as plain:
             metadata, schema = plain.metadata, plain.schema_arrow
         texts = [f.name for f in schema if f.name in CASES_BY_NAME and f.type in STRINGS]
-        return pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, **how)
+        coded = [] if _has_deltas(metadata) else texts
+        return pq.ParquetFile(path, metadata=metadata, read_dictionary=coded, **how)
     except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: could not be read as .parquet ({_short(error)}).") from None
+
+
+def _has_deltas(metadata: pq.FileMetaData) -> bool:
+    """Return whether the texts of a column that the contract knows are not to be had as codes."""
+    groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
+    columns = (group.column(i) for group in groups for i in range(metadata.num_columns))
+    return any(
+        c.path_in_schema in CASES_BY_NAME
+        and c.physical_type == "BYTE_ARRAY"
+        and not DELTAS.isdisjoint(c.encodings)
+        for c in columns
+    )
+
+
+def _batches(
+    source: pq.ParquetFile, group: int, names: list[str], chunk_rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield a row group's rows; where texts are no codes, few at a time, put together again."""
+    how: dict[str, Any] = {"row_groups": [group], "columns": names}
+    if not _has_deltas(source.metadata):
+        yield from source.iter_batches(chunk_rows, **how)
+        return
+    held: list[pa.RecordBatch] = []
+    n_rows = size = 0
+    for few in source.iter_batches(min(FEW_ROWS, chunk_rows), **how):
+        if held and (n_rows + few.num_rows > chunk_rows or size + few.nbytes > CHUNK_BYTES):
+            yield pa.concat_batches(held)
+            held, n_rows, size = [], 0, 0
+        held.append(few)
+        n_rows, size = n_rows + few.num_rows, size + few.nbytes
+    if held:
+        yield pa.concat_batches(held)
 
 
 def _group_chunks(path: Path, group: int, first_row: int, chunk_rows: int) -> Iterator[Chunk]:
@@ -205,7 +242,7 @@ def _group_chunks(path: Path, group: int, first_row: int, chunk_rows: int) -> It
         return
     row = first_row
     try:
-        for batch in source.iter_batches(chunk_rows, row_groups=[group], columns=wanted):
+        for batch in _batches(source, group, wanted, chunk_rows):
             for part in _fitting(batch):
                 frame = to_frame(part)
                 yield Chunk(

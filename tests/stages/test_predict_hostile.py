@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.columns import KEYS
-from pipeline.batch_input import CHUNK_BYTES, iter_tasks, rows_per_chunk
+from pipeline.batch_input import CHUNK_BYTES, FEW_ROWS, iter_tasks, rows_per_chunk
 from pipeline.config import PredictParams
 from pipeline.predict import PredictOptions, run
 from pipeline.study_folder import read_cases
@@ -185,6 +185,37 @@ def test_a_text_stored_once_for_many_rows_is_not_unpacked_all_at_once(
     assert sum(held) == 600
     assert max(held) * 10**6 <= CHUNK_BYTES
     assert source.stat().st_size < 10**6
+
+
+def test_a_text_stored_once_as_a_difference_is_not_unpacked_all_at_once(tmp_path: Path) -> None:
+    source = tmp_path / "in.parquet"
+    columns = {n: pa.array(["1"] * 300) for n in (*KEYS, "modality")}
+    columns |= {"condition": pa.array(["x" * 10**6] * 300)}
+    delta = {"condition": "DELTA_BYTE_ARRAY"}
+    pq.write_table(pa.table(columns), source, use_dictionary=False, column_encoding=delta)
+
+    held = [len(c.frame) for t in iter_tasks([source], 10**5) for c in t.chunks(10**5)]
+
+    assert sum(held) == 300
+    assert max(held) <= FEW_ROWS
+    assert source.stat().st_size < 2 * 10**6
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+def test_texts_stored_as_differences_are_scored_as_any_others(
+    trained: Path, rows: pd.DataFrame, tmp_path: Path, encoding: str
+) -> None:
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    pq.write_table(table, tmp_path / "plain.parquet")
+    delta = {"participant_id": encoding, "sex": encoding}
+    pq.write_table(
+        table, tmp_path / "delta.parquet", use_dictionary=["condition"], column_encoding=delta
+    )
+
+    plain, differences = (scored(trained, tmp_path / f"{n}.parquet") for n in ("plain", "delta"))
+
+    pd.testing.assert_frame_equal(differences[0], plain[0])
+    assert len(plain[0]) == len(rows)
 
 
 def test_a_key_that_is_stored_once_is_refused_for_every_row(trained: Path, tmp_path: Path) -> None:
