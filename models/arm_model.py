@@ -55,7 +55,9 @@ class ArmTerms:
         """Terms of rows under given arms (positions in ``arms``), shape (n_rows, n_terms)."""
         arm_one = (arm[:, None] == np.arange(len(self.arms))).astype(np.float64)
         main, modifying = self._standard(X, self.columns), self._standard(X, self.modifiers)
-        products = (arm_one[:, :, None] * modifying[:, None, :]).reshape(len(X), -1)
+        products = (arm_one[:, :, None] * modifying[:, None, :]).reshape(
+            len(X), len(self.arms) * len(self.modifiers)
+        )
         return np.column_stack([arm_one, main, products])
 
     def _standard(self, X: pd.DataFrame, names: Sequence[str]) -> Matrix:

@@ -23,6 +23,7 @@ from pipeline.config import BiomarkerParams, LabelParams
 from pipeline.errors import ConfigError, TableError
 from pipeline.figures import forest_figure
 from pipeline.io import write_json, write_table
+from pipeline.paths import make_folder
 from pipeline.progress import tracked
 from pipeline.target_folder import NOT_ENOUGH_DATA
 
@@ -187,7 +188,7 @@ def _result(
 
 def write(result: dict[str, Any], output: Path) -> None:
     """Write the result as JSON, as tables and as a forest plot."""
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     write_json(result, output / RESULT)
     if NOT_ENOUGH_DATA in result:
         return

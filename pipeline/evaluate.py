@@ -29,6 +29,7 @@ from pipeline.figures import (
 from pipeline.io import read_json, read_table, write_json, write_table
 from pipeline.judging import EVERY_ROW, Columns, Predictions, judging_settings, read_predictions
 from pipeline.operating_points import risk_histogram, threshold_table
+from pipeline.paths import make_folder
 from pipeline.progress import tracked
 from pipeline.subgroups import flat_table, judge_columns, usable, with_cases
 from pipeline.target_folder import NOT_ENOUGH_DATA, SELECTION
@@ -191,7 +192,7 @@ def run_ladder(
     cases : Path, optional
         The study's cases: gives the columns that make subgroups.
     """
-    (output / "plots").mkdir(parents=True, exist_ok=True)
+    make_folder(output / "plots")
     selection = read_json(predictions.parent / SELECTION)
     if NOT_ENOUGH_DATA in selection:
         write_json(selection, output / "metrics.json")

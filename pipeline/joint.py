@@ -30,6 +30,7 @@ from pipeline.config import JointParams, Params
 from pipeline.dataset import Dataset, block_record, load_dataset, usable_columns
 from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
+from pipeline.paths import make_folder
 from pipeline.progress import tracked
 from pipeline.target_folder import NOT_ENOUGH_DATA
 from pipeline.train import fold_labels
@@ -82,7 +83,7 @@ def run(params: Params, tables: tuple[Path, Path], output: Path) -> dict[str, An
     dict, the content of ``metrics.json``
     """
     check_harms(params.joint)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     try:
         two = read_two_targets(params, tables)
         risks, shares = validate(two, params.joint)

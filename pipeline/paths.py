@@ -37,6 +37,14 @@ def check_folder(path: Path) -> None:
         raise TableError(f"{path}: expected a folder, found nothing there. Check the path.")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder to write to; TableError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TableError(f"{path}: cannot be written ({error.strerror}).") from None
+
+
 def check_source(source: str) -> None:
     """Raise TableError unless ``source`` can be cases: a file, a folder, a pattern or ``-``."""
     # Of os.path, as below: it finds nothing under a name that the system cannot look up.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.build import contract_hash
+from features.build import SPECS, contract_hash
 from models.arm_model import (
     ArmModel,
     fit_arm_model,
@@ -34,6 +34,7 @@ from pipeline.dataset import feature_roles
 from pipeline.design import OBSERVATIONAL, WORDING
 from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
+from pipeline.paths import make_folder
 from pipeline.policy_rows import EXERCISE, PolicyRows, read_policy_rows
 from pipeline.policy_words import METRICS, OVERLAP, TARGETING, overlap_note, verdict
 from pipeline.progress import tracked
@@ -43,6 +44,7 @@ Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 POLICY = "policy.json"
+FEATURES = frozenset(s.name for s in SPECS)
 HALVES = 200
 # Persons further than this from the training persons are not answered for (as in train).
 LEAST_PERSONS = 5
@@ -87,7 +89,7 @@ def run(params: Params, folder: Path, output: Path) -> dict[str, Any]:
     dict, the content of ``metrics.json``
     """
     _check(params.policy)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     try:
         rows = read_policy_rows(params, folder)
         said = cross_fit(rows, params.policy)
@@ -115,6 +117,9 @@ def _check(settings: PolicyParams) -> None:
     wrong = [name for name, value in positive.items() if not 0 < value < np.inf]
     if wrong or not settings.c:
         raise ConfigError(f"policy, {wrong[0] if wrong else 'c'}: expected numbers above 0.")
+    unknown = [m for m in settings.modifiers if m not in FEATURES]
+    if unknown:
+        raise ConfigError(f"policy, modifiers: expected features, found '{unknown[0]}'.")
     if settings.refits < 20 or settings.least_persons < 2:
         raise ConfigError("policy: expected at least 20 refits and least_persons of at least 2.")
 
@@ -230,6 +235,7 @@ def judge(rows: PolicyRows, said: Said, settings: PolicyParams) -> dict[str, Any
         "arm": settings.arm,
         "arms": list(rows.arms),
         "modifiers": list(rows.modifiers),
+        "modifiers_left_out": [m for m in settings.modifiers if m not in rows.modifiers],
         "benefit_of_response": settings.benefit_of_response,
         "harm_of_flare": settings.harm_of_flare,
         "n": len(at),

@@ -11,23 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.build import SPECS, build_features, contract_hash
+from features.build import SPECS, build_features
 from features.columns import KEYS
 from features.contract import check_cases
 from features.menu import Option, offered, option_features
 from features.reference import load_reference
 from features.safety import Offer, SafetyRule, holds
-from models.arm_model import ArmModel
-from models.domain import Domain
-from models.errors import BundleError
 from models.prescription import rank_options
 from pipeline.config import build
 from pipeline.design import OBSERVATIONAL, WORDING
 from pipeline.errors import ConfigError, TableError
-from pipeline.io import read_json, read_table, read_toml, write_table
-from pipeline.policy import POLICY, utility_of
+from pipeline.io import read_table, read_toml, write_table
+from pipeline.policy import utility_of
 from pipeline.policy_words import SIMULATED
 from pipeline.rejects import list_rejects
+from pipeline.stored_policy import Policy, read_policy
 
 Vector = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -45,21 +43,6 @@ TOP_TERMS = 2
 
 
 @dataclass(frozen=True)
-class Policy:
-    """What :mod:`pipeline.policy` stored, read back."""
-
-    record: Mapping[str, Any]
-    model: ArmModel
-    domain: Domain
-    varied: frozenset[str]
-
-    @property
-    def simulated(self) -> bool:
-        """Return whether it was learnt from simulated data."""
-        return bool(self.record["simulated"])
-
-
-@dataclass(frozen=True)
 class Offers:
     """One option for every person, before it is ranked."""
 
@@ -72,6 +55,16 @@ class Offers:
     marks: list[list[str]]
     held: Flags
     blocked: Flags
+
+    @property
+    def silent(self) -> Flags:
+        """Return for whom the data say nothing."""
+        return _any(self.missing)
+
+
+def _any(reasons: Sequence[Sequence[str]]) -> Flags:
+    # Of no rows too it is an array of flags.
+    return np.array([bool(r) for r in reasons], dtype=bool)
 
 
 def run(
@@ -150,35 +143,6 @@ def lines(result: Mapping[str, Any]) -> list[str]:
 # ---- what is read ----------------------------------------------------------------------------
 
 
-def read_policy(model: Path) -> Policy:
-    """Read a policy and refuse one of another contract."""
-    places = [model / POLICY, model / "policy" / POLICY]
-    found = next((p for p in places if p.is_file()), None)
-    if found is None:
-        raise TableError(
-            f"{model}: expected {POLICY} in it or in its folder policy, found neither. Make it "
-            "with 'eih policy'."
-        )
-    record = read_json(found)
-    try:
-        if record["contract_hash"] != contract_hash():
-            raise BundleError(
-                f"{found}: made under another contract of columns and features. Run 'eih policy' "
-                "again."
-            )
-        chosen = "individual" if record["individual_supported"] else "average"
-        return Policy(
-            record,
-            ArmModel.from_dict(record["models"][chosen]),
-            Domain.from_dict(record["domain"]),
-            frozenset(record["varied_features"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, BundleError):
-            raise
-        raise BundleError(f"{found}: damaged ({type(error).__name__}).") from None
-
-
 def read_menu(path: Path | None) -> dict[str, Option]:
     """Read a menu of options by name.
 
@@ -238,15 +202,13 @@ def prescribe(
         ``reasons``, ``wording``. A blocked person's row holds no probability and no rank.
     """
     offers = [_offer(policy, cases, option, rules) for option in options.values()]
-    ranked = np.column_stack(
-        [[not m for m in o.missing] & ~o.held & ~o.blocked for o in offers]
-    ).astype(bool)
+    ranked = np.column_stack([~o.silent & ~o.held & ~o.blocked for o in offers]).astype(bool)
     ranking = rank_options(np.stack([o.utility for o in offers], axis=2), ranked)
     screening = _screening(cases)
     places = np.where(np.isnan(screening), "unknown", np.where(screening == 1, "positive", "clear"))
     parts = []
     for place, (name, offer) in enumerate(zip(options, offers, strict=True)):
-        silent = offer.blocked | np.array([bool(m) for m in offer.missing])
+        silent = offer.blocked | offer.silent
         hide = np.where(silent, np.nan, 1.0)
         status = _statuses(offer)
         parts.append(
@@ -296,7 +258,7 @@ def _offer(
     arm = np.full(len(X), arms.index(value) if known_arm else 0)
     p = policy.model.probabilities(X, arm)
     missing = _no_evidence(policy, X, option, known_arm=known_arm)
-    silent = np.array([bool(m) for m in missing])
+    silent = _any(missing)
     offer = Offer(
         _screening(cases),
         X["loads_painful_region"].to_numpy(dtype=np.float64),

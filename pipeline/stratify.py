@@ -32,6 +32,7 @@ from pipeline.biomarker_study import label_rows, read_study_rows
 from pipeline.config import BiomarkerParams, LabelParams
 from pipeline.errors import ConfigError, TableError
 from pipeline.io import write_json, write_table
+from pipeline.paths import make_folder
 from pipeline.small_cells import SMALLEST_CELL
 from pipeline.stratify_source import NO_RULE, Asked, Source, allowed_marker, base_set
 from pipeline.stratify_words import (
@@ -305,7 +306,7 @@ def _sentences(result: Mapping[str, Any]) -> Iterator[str]:
 
 def write(result: Mapping[str, Any], output: Path) -> None:
     """Write the result as JSON, and the groups as a table ready to draw."""
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     write_json(dict(result), output / RESULT)
     write_table(flat_table(result), output / TABLE)
 

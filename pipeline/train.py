@@ -35,6 +35,7 @@ from pipeline.config import TrainParams
 from pipeline.dataset import Dataset, block_record, feature_roles, load_dataset, usable_columns
 from pipeline.errors import ConfigError
 from pipeline.io import write_json, write_table
+from pipeline.paths import make_folder
 from pipeline.progress import show_progress
 from pipeline.relabel import FoldLabels, labels_per_fold
 from pipeline.resume import fingerprint, kept_until_done
@@ -165,7 +166,7 @@ def run_or_record(
     ``train/selection.json`` then holds the reason, and ``bundle/`` is empty.
     """
     for folder in ("train", "bundle"):
-        (output / folder).mkdir(parents=True, exist_ok=True)
+        make_folder(output / folder)
     try:
         return run(params, tables, target, output)
     except NotEnoughDataError as error:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.columns import KEYS
+from features.columns import CASES_BY_NAME, KEYS
 from features.outcome import OutcomeDesign, compute_changes, outcome_table
 from features.responder import CLASSES
 from models.dropout import FollowUp
@@ -31,6 +31,7 @@ from pipeline.config import LabelParams
 from pipeline.errors import TableError
 from pipeline.io import write_json, write_table
 from pipeline.label import chosen_design
+from pipeline.paths import make_folder
 from pipeline.study_folder import read_card, read_cases, read_design, read_measurements
 from pipeline.weekly import TARGET, weekly_design
 
@@ -39,6 +40,8 @@ STATES = (*CLASSES, "not_seen")
 INDETERMINATE, NOT_SEEN = STATES.index("indeterminate"), len(STATES) - 1
 # Shifts of the unseen, in standard deviations of the changes seen at a wave.
 SHIFTS_SD = (-1.0, -0.5, 0.0, 0.5, 1.0)
+# More are a measurement, or names of persons, and no groups.
+MOST_GROUPS = 12
 WEEKS_PER_YEAR = 365.25 / 7
 RESULT, TABLE = "trajectory.json", "trajectory.csv"
 PROGRAMME_WEEKS = "programme_weeks"
@@ -92,6 +95,7 @@ def run(params: LabelParams, folder: Path, asked: Asked) -> dict[str, Any]:
     """
     card = read_card(folder)["study"]
     cases, measurements = read_cases(folder), read_measurements(folder)
+    _check_known(cases, asked.known)
     design = weekly_design(chosen_design(read_design(folder), params), measurements, folder)
     rows = _rows(cases, measurements, design, asked)
     figures = describe(rows.programme, asked.resamples, asked.seed)
@@ -125,6 +129,13 @@ def run(params: LabelParams, folder: Path, asked: Asked) -> dict[str, Any]:
     }
     result["sentences"] = list(_sentences(result))
     return result
+
+
+def _check_known(cases: pd.DataFrame, known: tuple[str, ...]) -> None:
+    """A study may lack a column of the contract; a name that nobody knows is a slip."""
+    strange = [n for n in known if n not in CASES_BY_NAME and n not in cases.columns]
+    if strange:
+        raise TableError(f"cases: expected the column '{strange[0]}' to weigh by, found none.")
 
 
 def _rows(
@@ -196,6 +207,11 @@ def _group(rows: pd.DataFrame, by: str) -> tuple[npt.NDArray[np.int64], tuple[st
         raise TableError(f"cases: expected the column '{by}' to group by, found it missing.")
     label = rows[by].astype("str").where(rows[by].notna(), "missing")
     codes, names = pd.factorize(label, sort=True)
+    if len(names) > MOST_GROUPS:
+        raise TableError(
+            f"cases, column '{by}': expected at most {MOST_GROUPS} groups, found {len(names)}. "
+            "Cut a measurement into a few before."
+        )
     return np.asarray(codes, dtype=np.int64), tuple(str(n) for n in names)
 
 
@@ -338,6 +354,6 @@ def _tip(found: Mapping[str, Any]) -> str:
 
 def write(result: Mapping[str, Any], output: Path) -> None:
     """Write the result as JSON, and its figures as a table ready to draw."""
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     write_json(dict(result), output / RESULT)
     write_table(pd.DataFrame(result["figures"]), output / TABLE)

@@ -17,13 +17,15 @@ from pipeline import featurize, label, policy
 from pipeline.config import Params
 from pipeline.contrast import Question
 from pipeline.contrast import run as run_contrast
+from pipeline.errors import ConfigError
 from pipeline.ingest import ingest
 from pipeline.io import read_json, write_json
 from pipeline.policy import cross_fit, judge
 from pipeline.policy_rows import PolicyRows, read_policy_rows
 from pipeline.policy_words import sentence
-from pipeline.prescribe import prescribe, read_menu, read_policy, read_rules
+from pipeline.prescribe import prescribe, read_menu, read_rules
 from pipeline.simulate import simulate
+from pipeline.stored_policy import read_policy
 
 QUICK = replace(
     Params(),
@@ -404,3 +406,68 @@ def test_trial_arms_do_not_differ_at_any_follow_up(
         assert [t["delta"] for t in endpoint["tipping"]] == sorted(
             t["delta"] for t in endpoint["tipping"]
         )
+
+
+# ---- what is broken ---------------------------------------------------------------------------
+
+
+def test_prescription_of_rejected_rows_alone_is_an_empty_table_and_the_rejects(
+    learnt: Path, study: Path, tmp_path: Path, eih: Callable[..., Any]
+) -> None:
+    cases = pd.read_parquet(study / "cases.parquet").head(3).astype({"age_years": "object"})
+    cases.assign(age_years="old").to_csv(tmp_path / "new.csv", index=False)
+
+    said = eih(
+        "prescribe", "--model", learnt, "--input", tmp_path / "new.csv",
+        "--output", tmp_path / "o.csv",
+    )  # fmt: skip
+
+    assert said.code == 0
+    assert pd.read_csv(tmp_path / "o.csv").empty
+    assert pd.read_csv(tmp_path / "o.rejects.csv")["row"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"design": "a"},
+        {"arm": None, "benefit_of_response": "1"},
+        {"harm_of_flare": -1.0},
+        {"constant_features": None},
+        {"individual_supported": "yes"},
+        {"simulated": None},
+    ],
+)
+def test_damaged_policy_is_refused_in_one_line(
+    learnt: Path, study: Path, tmp_path: Path, eih: Callable[..., Any], damage: dict[str, Any]
+) -> None:
+    write_json(read_json(learnt / "policy.json") | damage, tmp_path / "policy.json")
+
+    said = eih(
+        "prescribe", "--model", tmp_path, "--input", study / "cases.parquet",
+        "--output", tmp_path / "o.csv",
+    )  # fmt: skip
+
+    assert said.code == 12
+    assert len(said.err.strip().splitlines()) == 1
+
+
+def test_policy_refuses_a_modifier_that_is_no_feature(study: Path, tmp_path: Path) -> None:
+    wrong = replace(QUICK, policy=replace(QUICK.policy, modifiers=("age_years", "shoe_size")))
+
+    with pytest.raises(ConfigError, match="shoe_size"):
+        policy.run(wrong, study, tmp_path)
+
+
+@pytest.mark.parametrize("command", ["policy", "stratify"])
+def test_an_output_folder_that_cannot_be_made_is_one_line(
+    study: Path, tmp_path: Path, eih: Callable[..., Any], command: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    quick = ["--rule", "none", "--method", "none"] if command == "stratify" else []
+
+    said = eih(command, study, *quick, "--output", tmp_path / "file" / "folder")
+
+    assert said.code == 11
+    assert "cannot be written" in said.err
+    assert len(said.err.strip().splitlines()) == 1

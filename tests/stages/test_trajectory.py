@@ -155,6 +155,25 @@ def test_trajectory_refuses_a_group_column_that_is_not_there(
     assert "expected the column 'nothing'" in said.err
 
 
+@pytest.mark.parametrize(
+    ("option", "column", "words"),
+    [
+        ("--known", "shoe_size", "expected the column 'shoe_size'"),
+        ("--by", "participant_id", "expected at most 12 groups"),
+    ],
+)
+def test_trajectory_refuses_columns_that_are_unknown_or_name_persons(
+    tmp_path: Path, eih: Callable[..., Any], option: str, column: str, words: str
+) -> None:
+    write_programme(tmp_path / "trial")
+
+    said = eih("trajectory", tmp_path / "trial", option, column)
+
+    assert said.code == 11
+    assert words in said.err
+    assert len(said.err.strip().splitlines()) == 1
+
+
 def write_params(small: Params, path: Path, endpoint: str, *, every_week: bool) -> None:
     """Quick settings that label every week and learn one."""
     train = replace(small.train, endpoint=endpoint, folds=2, logistic_c=(0.1,))
