@@ -32,6 +32,7 @@ from pipeline.errors import TableError
 from pipeline.io import write_json, write_table
 from pipeline.label import chosen_design
 from pipeline.paths import make_folder
+from pipeline.small_cells import SMALLEST_CELL
 from pipeline.study_folder import read_card, read_cases, read_design, read_measurements
 from pipeline.weekly import TARGET, weekly_design
 
@@ -91,13 +92,19 @@ def run(params: LabelParams, folder: Path, asked: Asked) -> dict[str, Any]:
     Raises
     ------
     NotEnoughDataError
-        For a study without follow-ups in weeks.
+        For a study without follow-ups in weeks, or of fewer than five persons.
     """
     card = read_card(folder)["study"]
     cases, measurements = read_cases(folder), read_measurements(folder)
     _check_known(cases, asked.known)
     design = weekly_design(chosen_design(read_design(folder), params), measurements, folder)
     rows = _rows(cases, measurements, design, asked)
+    n_persons = len(np.unique(rows.programme.person))
+    if n_persons < SMALLEST_CELL:
+        raise NotEnoughDataError(
+            f"{folder}: expected at least {SMALLEST_CELL} persons with a value before the "
+            f"programme, found {n_persons}. Resamples of so few would show no spread."
+        )
     figures = describe(rows.programme, asked.resamples, asked.seed)
     waves = weight_report(rows.programme)
     for week, wave in zip(rows.weeks, waves, strict=True):
@@ -111,7 +118,7 @@ def run(params: LabelParams, folder: Path, asked: Asked) -> dict[str, Any]:
         "site_role": design.endpoints[0].site_role,
         "rule": design.rule,
         "n_programmes": len(rows.reference),
-        "n_persons": len(np.unique(rows.programme.person)),
+        "n_persons": n_persons,
         "n_without_reference": rows.n_without_reference,
         "by": asked.by if len(rows.programme.group_names) > 1 else "",
         "groups": _group_counts(rows.programme),

@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.config import Params
+from pipeline.io import read_table, write_table
 
 N = 80
 WEEKS = (6, 12, 26)
@@ -172,6 +173,20 @@ def test_trajectory_refuses_columns_that_are_unknown_or_name_persons(
     assert said.code == 11
     assert words in said.err
     assert len(said.err.strip().splitlines()) == 1
+
+
+def test_trajectory_of_one_person_is_refused(tmp_path: Path, eih: Callable[..., Any]) -> None:
+    folder = tmp_path / "trial"
+    write_programme(folder)
+    for name in ("cases", "measurements"):
+        path = next(folder.glob(f"{name}.*"))
+        table = read_table(path)
+        write_table(table[table["participant_id"] == table["participant_id"].iloc[0]], path)
+
+    said = eih("trajectory", folder)
+
+    assert said.code == 13
+    assert "expected at least 5 persons" in said.err
 
 
 def write_params(small: Params, path: Path, endpoint: str, *, every_week: bool) -> None:
