@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.columns import KEYS
-from pipeline.batch_input import CHUNK_BYTES, FEW_ROWS, iter_tasks, rows_per_chunk
+from pipeline.batch_input import iter_tasks, rows_per_chunk
+from pipeline.batch_parquet import CHUNK_BYTES, FEW_ROWS
 from pipeline.config import PredictParams
 from pipeline.predict import PredictOptions, run
 from pipeline.study_folder import read_cases
