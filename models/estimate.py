@@ -36,6 +36,7 @@ class Reason(StrEnum):
     FOLDS_OR_REPEATS = "the risks come from several models (folds or repeats): no closed form"
     ONE_OF_TWO = "one of the two cannot be computed"
     SMALL_CELL = "fewer persons or events than the smallest cell that is reported"
+    NO_WIDTH = "every resample gives the same figure: it says nothing of how far it may be off"
     NOT_COMPUTABLE = "it cannot be computed from these data"
 
     @property

@@ -94,10 +94,15 @@ def describe(programme: Programme, resamples: int, seed: int) -> dict[Label, Est
         except NotEnoughDataError:
             continue  # a wave without anybody: this resample has no figures, and is counted so
         drawn[number] = [found[label] for label in labels]
-    return {
-        label: with_interval(drawn[:, i], Reason.NOT_COMPUTABLE, BOOTSTRAP)
-        for i, label in enumerate(labels)
-    }
+    estimates = (with_interval(values, Reason.NOT_COMPUTABLE, BOOTSTRAP) for values in drawn.T)
+    return dict(zip(labels, map(_with_width, estimates), strict=True))
+
+
+def _with_width(found: Estimate) -> Estimate:
+    """Give no interval where all resamples agree: a state that nobody is in, or one person."""
+    if found.lower < found.upper or np.isnan(found.lower):
+        return found
+    return Estimate(found.estimate, np.nan, np.nan, found.method, Reason.NO_WIDTH)
 
 
 def _figures(programme: Programme) -> Iterator[tuple[Label, float]]:
@@ -193,8 +198,9 @@ def sensitivity(mean: Estimate, share_unseen: float, shifts: tuple[float, ...]) 
 
     Returns
     -------
-    dict with ``shifted`` (per shift, the estimate) and ``tipping_shift``: at which the limit
-    nearer zero reaches zero; NaN where the interval holds zero already, or nobody is unseen
+    dict with ``shifted`` (per shift, the estimate), ``has_interval`` and ``tipping_shift``: at
+    which the limit nearer zero reaches zero; NaN where the interval holds zero already, where
+    there is none, or nobody is unseen
     """
     near = mean.lower if mean.lower > 0 else mean.upper if mean.upper < 0 else float("nan")
     return {
@@ -202,6 +208,7 @@ def sensitivity(mean: Estimate, share_unseen: float, shifts: tuple[float, ...]) 
         "shifted": [
             {"shift": s, "estimate": shifted_mean(mean.estimate, share_unseen, s)} for s in shifts
         ],
+        "has_interval": bool(np.isfinite(mean.lower)),
         "tipping_shift": tipping_shift(near, share_unseen),
     }
 

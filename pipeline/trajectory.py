@@ -327,20 +327,23 @@ def _sentences(result: Mapping[str, Any]) -> list[str]:
             said.append(
                 f"week {found['week']}: {wave['n_seen']} of {result['n_programmes']} seen, "
                 f"weighing as much as {wave['effective_size']:.0f}; mean change "
-                f"{_interval(found)} weighted for dropout; "
+                f"{with_limits(found)} weighted for dropout; "
                 + _tip(tips["weighted_mean", EVERYBODY, found["week"]])
             )
     for found in result["figures"]:
         if found["kind"] == "weighted_difference":
             said.append(
                 f"week {found['week']}, {found['group']} minus {result['groups'][0]['name']}: "
-                f"{_interval(found)} weighted for dropout ({_kind_of(result['contrast'])}); "
+                f"{with_limits(found)} weighted for dropout ({_kind_of(result['contrast'])}); "
                 + _tip(tips["weighted_difference", found["group"], found["week"]])
             )
     return said
 
 
-def _interval(found: Mapping[str, Any]) -> str:
+def with_limits(found: Mapping[str, Any]) -> str:
+    """Lay out a mean change with its interval, if it has one."""
+    if np.isnan(found["lower"]):
+        return f"{found['estimate']:+.2f} (no interval)"
     return f"{found['estimate']:+.2f} ({found['lower']:+.2f} to {found['upper']:+.2f})"
 
 
@@ -354,6 +357,8 @@ def _kind_of(contrast: str) -> str:
 
 def _tip(found: Mapping[str, Any]) -> str:
     shift = found["tipping_shift"]
+    if not found["has_interval"]:
+        return "without an interval nothing can be undone"
     if np.isnan(shift):
         return "the interval holds zero" if found["share_unseen"] > 0 else "nobody is unseen"
     return f"reaches zero if those not seen fare {shift:+.2f} from what the weights suppose"

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.io import write_text
 from pipeline.small_cells import FEW, NOT_GIVEN, hidden_cells, written_as
-from pipeline.trajectory import Asked
+from pipeline.trajectory import Asked, with_limits
 
 # Hidden in this order beside a small state: how many were not seen is told in words.
 SPARE_STATES = ("no_change", "indeterminate", "hypoalgesia", "hyperalgesia")
@@ -71,10 +71,6 @@ def _pick(result: Mapping[str, Any], kind: str) -> dict[tuple[str, int, str], Ma
     return {(f["group"], f["week"], f["state"]): f for f in own}
 
 
-def _interval(found: Mapping[str, Any]) -> str:
-    return f"{found['estimate']:+.2f} ({found['lower']:+.2f} to {found['upper']:+.2f})"
-
-
 def _means(result: Mapping[str, Any]) -> Iterator[str]:
     yield "| week | group | seen | effective | of those seen | weighted | tipping shift |"
     yield "|---" * 7 + "|"
@@ -90,8 +86,8 @@ def _means(result: Mapping[str, Any]) -> Iterator[str]:
             group,
             f"{1 - tip['share_unseen']:.0%}",
             f"{waves[week]['effective_size']:.0f} of {waves[week]['n_seen']}" if whole else "",
-            _interval(seen[group, week, ""]),
-            _interval(found),
+            with_limits(seen[group, week, ""]),
+            with_limits(found),
             "none" if np.isnan(shift) else f"{shift:+.2f}",
         ]
         yield f"| {' | '.join(cells)} |"
@@ -108,7 +104,8 @@ def _states(result: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"States of {FEW} programmes are written as such; one other of their week is {NOT_GIVEN}, "
-        "or they would follow from the rest."
+        "or they would follow from the rest. What nobody or everybody is has no interval: all "
+        "resamples agree."
     )
 
 
@@ -118,7 +115,9 @@ def _shares(own: Sequence[Mapping[str, Any]], of: int) -> Iterator[str]:
     states = [found["state"] for found in own]
     spare = [states.index(name) for name in SPARE_STATES if name in states]
     for found, count, out in zip(own, counts, hidden_cells(counts, spare=spare), strict=True):
-        text = f"{found['estimate']:.0%} ({found['lower']:.0%} to {found['upper']:.0%})"
+        text = f"{found['estimate']:.0%}"
+        if np.isfinite(found["lower"]):
+            text += f" ({found['lower']:.0%} to {found['upper']:.0%})"
         yield written_as(text, count, out)
 
 
@@ -135,6 +134,6 @@ def _mixed(mixed: Mapping[str, Any]) -> Iterator[str]:
     yield "| week | group | mean change |"
     yield "|---|---|---|"
     for found in mixed["means"]:
-        yield f"| {found['week']} | {found['group']} | {_interval(found)} |"
+        yield f"| {found['week']} | {found['group']} | {with_limits(found)} |"
     for found in mixed["differences"]:
-        yield f"| {found['week']} | {found['of']} | {_interval(found)} |"
+        yield f"| {found['week']} | {found['of']} | {with_limits(found)} |"
