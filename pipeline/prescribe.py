@@ -87,7 +87,8 @@ def run(
 
     Returns
     -------
-    dict with ``note, wording, verdict, rows_in, persons, rejected, by_status, screening_unknown``
+    dict with ``note, wording, verdict, rows_in, rows, options, rejected, by_status, blocked,
+    screening_unknown, rejects``
 
     Raises
     ------
@@ -116,11 +117,11 @@ def run(
         "wording": WORDING[policy.record["design"]],
         "verdict": policy.record["verdict"],
         "rows_in": len(position) + len(rejects),
-        "persons": len(position),
+        "rows": len(position),
         "options": len(options),
         "rejected": len(rejects),
         "by_status": {str(k): int(v) for k, v in statuses.items()},
-        "blocked_persons": int((table["status"] == BLOCKED).sum() / len(options)),
+        "blocked": int((table["status"] == BLOCKED).sum() / len(options)),
         "screening_unknown": int((table["screening"] == "unknown").sum() / len(options)),
         "rejects": str(rejects_file),
     }
@@ -134,9 +135,9 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         *said,
         f"{result['wording']}.",
         f"{result['verdict']}.",
-        f"{result['persons']} persons x {result['options']} options: {counts}; "
-        f"{result['blocked_persons']} persons blocked, {result['screening_unknown']} with unknown "
-        f"screening, {result['rejected']} rows rejected. No prediction is a clearance.",
+        f"{result['rows']} rows x {result['options']} options: {counts}; "
+        f"{result['blocked']} rows blocked, {result['screening_unknown']} with unknown screening, "
+        f"{result['rejected']} rejected. No prediction is a clearance.",
     ]
 
 
