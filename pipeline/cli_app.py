@@ -95,6 +95,14 @@ PageOption = Annotated[
     typer.Option("--page", metavar=FILE, help="Markdown page of the main figures."),
 ]
 TARGETS = "response, hyperalgesia or flare."
+EndpointsOption = Annotated[
+    str | None,
+    typer.Option(metavar=NAMES, help="Default: the primary one. Of several, a list of results."),
+]
+JsonAndTableFolder = Annotated[
+    Path | None,
+    typer.Option(metavar=FOLDER, help="Folder to write to: the JSON and the table."),
+]
 TargetOption = Annotated[str, typer.Option("--target", metavar=NAME, help=TARGETS)]
 RecordTooFewOption = Annotated[
     bool,

@@ -14,6 +14,7 @@ from pipeline.cli_app import (
     FOLDER,
     NAME,
     NAMES,
+    EndpointsOption,
     FeatureTable,
     JsonOption,
     OutcomeTable,
@@ -193,12 +194,7 @@ def biomarker(
         typer.Option(metavar=NAMES, help="What is known already; default: biomarker.base."),
     ] = None,
     target: TargetOption = "response",
-    endpoint: Annotated[
-        str | None,
-        typer.Option(
-            metavar=NAMES, help="Default: the primary one. Of several, a list of results."
-        ),
-    ] = None,
+    endpoint: EndpointsOption = None,
     reliability: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=R", help="Of a candidate, as pcs_total=0.7; repeat it."),

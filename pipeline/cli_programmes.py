@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,9 +9,9 @@ import typer
 from pipeline.cli_app import (
     COLUMN,
     COLUMNS,
-    FOLDER,
     NAMES,
     NUMBER,
+    JsonAndTableFolder,
     JsonOption,
     OutputFile,
     PageOption,
@@ -38,10 +37,7 @@ def trajectory(
     resamples: Annotated[
         int, typer.Option(metavar=NUMBER, min=100, help="Resamples of the persons.")
     ] = 500,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar=FOLDER, help="Folder to write to: the JSON and the table."),
-    ] = None,
+    output: JsonAndTableFolder = None,
     page: PageOption = None,
     params: ParamsOption = None,
     json: JsonOption = None,

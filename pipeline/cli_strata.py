@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline.cli_app import (
-    FOLDER,
     NAME,
     NAMES,
     NUMBER,
+    EndpointsOption,
+    JsonAndTableFolder,
     JsonOption,
     PageOption,
     ParamsOption,
@@ -37,12 +37,7 @@ class Cut(StrEnum):
 def stratify(
     folder: StudyFolder,
     target: TargetOption = "response",
-    endpoint: Annotated[
-        str | None,
-        typer.Option(
-            metavar=NAMES, help="Default: the primary one. Of several, a list of results."
-        ),
-    ] = None,
+    endpoint: EndpointsOption = None,
     rule: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,10 +71,7 @@ def stratify(
             metavar=NUMBER, min=20, help="Resamples of the persons, to see whether groups recur."
         ),
     ] = 100,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar=FOLDER, help="Folder to write to: the JSON and the table."),
-    ] = None,
+    output: JsonAndTableFolder = None,
     page: PageOption = None,
     params: ParamsOption = None,
     json: JsonOption = None,
