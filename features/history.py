@@ -37,6 +37,8 @@ def days_until_known(timepoint: str) -> int:
     --------
     >>> [days_until_known(t) for t in ("post", "post_30min", "post_24h", "post_3d", "week_12")]
     [0, 0, 1, 3, 84]
+    >>> days_until_known("post_1500min")
+    2
     """
     week = re.fullmatch(r"week_(\d+)", timepoint)
     if week:
@@ -45,7 +47,9 @@ def days_until_known(timepoint: str) -> int:
     if not later:
         return 0
     n = int(later[1])
-    return {"min": n // MINUTES_PER_DAY, "h": -(-n // 24), "d": n}[later[2]]
+    # Minutes of less than a day are still of the visit; of more, the day they end in counts.
+    minutes = -(-n // MINUTES_PER_DAY) if n >= MINUTES_PER_DAY else 0
+    return {"min": minutes, "h": -(-n // 24), "d": n}[later[2]]
 
 
 def earlier_changes(
